@@ -1,0 +1,80 @@
+"""Carry what is known about one request from the wall to the handler.
+
+The wall creates one `Exchange` per request and puts it into the ASGI scope under `SCOPE_KEY`; each later step adds to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from stockade.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    from stockade.core.decision import Decision
+    from stockade.core.identity import Principal
+    from stockade.core.policy import Policy
+
+SCOPE_KEY: Final = "stockade"
+
+
+class Exchange:
+    """State of one request, written by Stockade alone.
+
+    Attributes:
+        request_id: Identifier that correlates logs, events and the response.
+        client: Address of the client, taken from trusted proxies where there are any.
+        scheme: ``http``, ``https``, ``ws`` or ``wss``, as the client saw it.
+        decision: What the gate decided; None means that no gate has decided yet.
+        policy: The policy of the route that serves the request.
+        principal: The verified caller, if any.
+        route: Path template of the route that serves the request, with all prefixes; never the requested path.
+        headers: Response headers that layers ask for, such as ``RateLimit``.
+        body_limit: Most bytes of the request body.
+        body_read: Bytes of the body read up to now.
+    """
+
+    __slots__ = (
+        "body_limit",
+        "body_read",
+        "client",
+        "decision",
+        "headers",
+        "policy",
+        "principal",
+        "request_id",
+        "route",
+        "scheme",
+    )
+
+    def __init__(self, *, request_id: str, client: str, scheme: str, body_limit: int) -> None:
+        self.request_id = request_id
+        self.client = client
+        self.scheme = scheme
+        self.decision: Decision | None = None
+        self.policy: Policy | None = None
+        self.principal: Principal | None = None
+        self.route: str | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body_limit = body_limit
+        self.body_read = 0
+
+
+def find_exchange(scope: Mapping[str, Any]) -> Exchange | None:
+    """Return the exchange of an ASGI scope, or None where the request did not come through a wall."""
+    found = scope.get(SCOPE_KEY)
+    return found if isinstance(found, Exchange) else None
+
+
+def require_exchange(scope: MutableMapping[str, Any]) -> Exchange:
+    """Return the exchange of a request that a gate has let through.
+
+    Raises:
+        ConfigurationError: The request came past Stockade: it is not installed on the application that serves it.
+    """
+    found = find_exchange(scope)
+    if found is None or found.decision is None or not found.decision.granted:
+        message = "this dependency needs Stockade in front of the application: call stockade.install(app)"
+        raise ConfigurationError(message)
+    return found

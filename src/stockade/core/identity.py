@@ -1,0 +1,104 @@
+"""Say who calls: the principal, its tenant and its roles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UserId = NewType("UserId", str)
+TenantId = NewType("TenantId", str)
+
+
+class UserType(StrEnum):
+    """The kind of an account, across tenants (requirement R8)."""
+
+    SUPER_ADMIN = "super_admin"
+    USER = "user"
+
+
+class TenantRole(StrEnum):
+    """The role of an account within one tenant (requirement R8)."""
+
+    ADMIN = "admin"
+    OWNER = "owner"
+    MEMBER = "member"
+
+
+class AuthenticationMethod(StrEnum):
+    """How a principal proved who it is."""
+
+    BEARER = "bearer"
+    BASIC = "basic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A verified caller.
+
+    It also reads as a mapping of the token claims that teams already use (``principal["user_id"]``), so that an endpoint
+    written for ``token: dict = Depends(get_current_user)`` keeps working.
+
+    Args:
+        user_id: The account, as the token's ``sub`` and ``user_id`` name it.
+        email: The account's address.
+        user_type: The kind of account.
+        tenant_id: The tenant that is active in this token, if any.
+        roles: Roles held in the active tenant, as plain strings so that an application may add its own.
+        permissions: Permissions that follow from the roles, as ``scope:resource:action``.
+        method: How the caller proved who it is.
+        authenticated_at: When it last gave its password or factor, not when the token was issued (OpenID Connect ``auth_time``).
+    """
+
+    user_id: UserId
+    email: str
+    user_type: UserType = UserType.USER
+    tenant_id: TenantId | None = None
+    roles: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
+    method: AuthenticationMethod = AuthenticationMethod.BEARER
+    authenticated_at: datetime = field(default=datetime.fromtimestamp(0, tz=UTC))
+
+    @property
+    def is_super_admin(self) -> bool:
+        """Whether the account stands above tenants."""
+        return self.user_type is UserType.SUPER_ADMIN
+
+    def __getitem__(self, claim: str) -> str | None:
+        """Read one of the compatible claims.
+
+        Raises:
+            KeyError: The claim is none of `keys`.
+        """
+        if claim not in _CLAIMS:
+            raise KeyError(claim)
+        value: str | None = getattr(self, _CLAIMS[claim])
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLAIMS)
+
+    def __len__(self) -> int:
+        return len(_CLAIMS)
+
+    def keys(self) -> tuple[str, ...]:
+        """Name the claims that can be read by key."""
+        return tuple(_CLAIMS)
+
+    def get(self, claim: str, default: Any = None) -> Any:  # noqa: ANN401 - the signature of dict.get
+        """Read a claim, or the default where it is not one of `keys` or not set."""
+        value = getattr(self, _CLAIMS[claim], None) if claim in _CLAIMS else None
+        return default if value is None else value
+
+
+# Claim name as teams use it, and the attribute behind it.
+_CLAIMS = {
+    "user_id": "user_id",
+    "email": "email",
+    "user_type": "user_type",
+    "active_tenant_id": "tenant_id",
+}

@@ -1,0 +1,138 @@
+"""Describe what a route asks of its caller, as plain data that every layer can contribute to.
+
+Decorators and dependencies attach a `Policy` to a function; the gate gathers all policies of a route at start-up,
+combines them with `combine` and enforces the result. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from stockade.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
+
+    from stockade.core.limits import LimitRule
+
+_POLICIES = "__stockade_policies__"
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+class PolicyConflictError(ConfigurationError):
+    """Two policies of one route contradict each other."""
+
+    code = "policy_conflict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a route asks. An empty policy opens nothing.
+
+    Args:
+        public: Reasons for which the route is open to anybody.
+        authenticated: Whether somebody must be signed in.
+        roles: Sets of tenant roles; the caller needs one of each set.
+        permissions: Permissions the caller needs, all of them.
+        limits: Rate limits on top of, or in place of, the default ones.
+        unlimited: Reasons for which the default limits do not apply.
+        body_limit: Most bytes of a request body.
+        step_up: How old the sign-in may be at most.
+        docs: Whether the route is API documentation, behind HTTP Basic.
+        origins: Where the parts came from, for messages and the audit.
+    """
+
+    public: tuple[str, ...] = ()
+    authenticated: bool = False
+    roles: tuple[frozenset[str], ...] = ()
+    permissions: frozenset[str] = frozenset()
+    limits: tuple[LimitRule, ...] = ()
+    unlimited: tuple[str, ...] = ()
+    body_limit: int | None = None
+    step_up: timedelta | None = None
+    docs: bool = False
+    origins: tuple[str, ...] = ()
+
+    @property
+    def needs_principal(self) -> bool:
+        """Whether a caller has to be signed in for this policy to hold."""
+        return bool(self.authenticated or self.roles or self.permissions or self.step_up)
+
+    @property
+    def opens(self) -> bool:
+        """Whether the policy opens the route to anybody at all; without one, a route is closed."""
+        return bool(self.public or self.docs or self.needs_principal)
+
+
+def combine(policies: Iterable[Policy]) -> Policy:
+    """Join all policies of one route into one that is at least as strict as each.
+
+    Raises:
+        PolicyConflictError: A route is public and asks for a caller, two body limits differ, or no role could satisfy
+            all role requirements.
+    """
+    joined = Policy()
+    for policy in policies:
+        joined = _join(joined, policy)
+    _check(joined)
+    return joined
+
+
+def _join(left: Policy, right: Policy) -> Policy:
+    if left.body_limit is not None and right.body_limit is not None and left.body_limit != right.body_limit:
+        message = f"two body limits on one route ({left.body_limit} and {right.body_limit} bytes): keep one"
+        raise PolicyConflictError(message)
+    return replace(
+        left,
+        public=_unique(left.public + right.public),
+        authenticated=left.authenticated or right.authenticated,
+        roles=_unique(left.roles + right.roles),
+        permissions=left.permissions | right.permissions,
+        limits=_unique(left.limits + right.limits),
+        unlimited=_unique(left.unlimited + right.unlimited),
+        body_limit=left.body_limit if right.body_limit is None else right.body_limit,
+        step_up=min((age for age in (left.step_up, right.step_up) if age is not None), default=None),
+        docs=left.docs or right.docs,
+        origins=_unique(left.origins + right.origins),
+    )
+
+
+def _check(policy: Policy) -> None:
+    if (policy.public or policy.docs) and policy.needs_principal:
+        asked = ", ".join(policy.origins) or "another policy"
+        message = f"the route is public but something on it asks for a signed-in caller ({asked}): remove one of the two"
+        raise PolicyConflictError(message)
+    if policy.unlimited and policy.limits:
+        message = "the route has a rate limit and is exempt from limits: remove one of the two"
+        raise PolicyConflictError(message)
+    if len(policy.roles) > 1 and not frozenset.intersection(*policy.roles):
+        wanted = " and ".join("|".join(sorted(roles)) for roles in policy.roles)
+        message = f"no role satisfies all role requirements of the route ({wanted}): nobody could ever call it"
+        raise PolicyConflictError(message)
+
+
+_Item = TypeVar("_Item")
+
+
+def _unique(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def attach(function: _Function, policy: Policy) -> _Function:
+    """Write a policy onto a function, beside those it already has, and return the same function.
+
+    The function is not wrapped, so the order of this and other decorators makes no difference.
+    """
+    vars(function)[_POLICIES] = (*policies_of(function), policy)
+    return function
+
+
+def policies_of(function: object) -> tuple[Policy, ...]:
+    """Read the policies attached to a callable, without looking through wrappers."""
+    found = getattr(function, "__dict__", {}).get(_POLICIES, ())
+    return found if isinstance(found, tuple) else ()
+
+
+POLICY_FIELDS = tuple(field.name for field in fields(Policy))

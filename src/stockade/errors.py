@@ -1,0 +1,134 @@
+"""Define the errors that Stockade raises, in one tree.
+
+Three kinds matter to a caller: a mistake in the configuration (found at start-up), a store that is away, and an expected
+"no". Every error carries a stable ``code``; none carries a secret, a token, a password or a submitted value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+
+class StockadeError(Exception):
+    """Anything Stockade raises on purpose."""
+
+    code: ClassVar[str] = "stockade"
+
+
+class ConfigurationError(StockadeError):
+    """The application can't start safely; the message says what is wrong and how to mend it."""
+
+    code = "configuration"
+
+
+class StoreError(StockadeError):
+    """A store (database, Redis) could not answer; raised from the driver's own error."""
+
+    code = "store"
+
+
+class DeniedError(StockadeError):
+    """An expected "no" to a caller, with the exact reason for the event log alone.
+
+    Args:
+        reason: Reason code such as ``authentication.token_expired``; goes to the event log, never to the client.
+    """
+
+    code = "denied"
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnauthenticatedError(DeniedError):
+    """Nobody is signed in, or the credentials do not hold.
+
+    Args:
+        reason: Reason code for the event log.
+        challenge: Value of the ``WWW-Authenticate`` header (RFC 9110, section 11.6.1).
+    """
+
+    code = "unauthenticated"
+
+    def __init__(self, *, reason: str, challenge: str = "Bearer") -> None:
+        super().__init__(reason=reason)
+        self.challenge = challenge
+
+
+class ForbiddenError(DeniedError):
+    """The caller is known but may not do this."""
+
+    code = "forbidden"
+
+
+class StepUpRequiredError(ForbiddenError):
+    """The sign-in is too old for this action (RFC 9470).
+
+    Args:
+        reason: Reason code for the event log.
+        max_age: Age of a sign-in that would do.
+    """
+
+    code = "step_up_required"
+
+    def __init__(self, *, reason: str, max_age: timedelta) -> None:
+        super().__init__(reason=reason)
+        self.max_age = max_age
+
+
+class NotFoundError(DeniedError):
+    """The object is not there, or the caller may not know that it is."""
+
+    code = "not_found"
+
+
+class RateLimitedError(DeniedError):
+    """A limit is used up.
+
+    Args:
+        reason: Reason code for the event log.
+        retry_after: Time until the same request would pass.
+        headers: Further response headers, such as ``RateLimit`` and ``RateLimit-Policy``.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, *, reason: str, retry_after: timedelta, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(reason=reason)
+        self.retry_after = retry_after
+        self.headers = dict(headers or {})
+
+
+class BodyTooLargeError(DeniedError):
+    """The request body is larger than the endpoint takes.
+
+    Args:
+        reason: Reason code for the event log.
+        limit: The most bytes the endpoint takes.
+    """
+
+    code = "body_too_large"
+
+    def __init__(self, *, reason: str, limit: int) -> None:
+        super().__init__(reason=reason)
+        self.limit = limit
+
+
+class UnavailableError(DeniedError):
+    """A layer that has to decide can't, and its failure policy is ``closed``.
+
+    Args:
+        reason: Reason code for the event log.
+        retry_after: When a new try makes sense.
+    """
+
+    code = "unavailable"
+
+    def __init__(self, *, reason: str, retry_after: timedelta) -> None:
+        super().__init__(reason=reason)
+        self.retry_after = retry_after

@@ -1,0 +1,53 @@
+"""List every event that Stockade can record, with its severity and meaning."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """What an event name stands for.
+
+    Args:
+        name: Stable name, ``<layer>.<what happened>``.
+        level: Severity, as a `logging` level.
+        description: One sentence for the reference.
+    """
+
+    name: str
+    level: int
+    description: str
+
+
+_KINDS = (
+    EventKind("application.started", logging.INFO, "Every layer proved itself and the application serves."),
+    EventKind("application.start_failed", logging.CRITICAL, "A layer is not in force; nothing is served."),
+    EventKind("gate.undecided", logging.CRITICAL, "A response was about to leave that no gate had decided on."),
+    EventKind("gate.unbound_route", logging.CRITICAL, "A route that is not bound was called; it was refused before it ran."),
+    EventKind("gate.no_policy", logging.WARNING, "A route without any policy was called; it is closed."),
+    EventKind("gate.routes_changed", logging.INFO, "Routes were added or removed after the start and bound anew."),
+    EventKind("gate.rebind_failed", logging.CRITICAL, "Routes changed to something that can't be protected; requests are refused."),
+    EventKind("authentication.login_succeeded", logging.INFO, "Somebody signed in."),
+    EventKind("authentication.login_failed", logging.WARNING, "A sign-in was refused; the reason code says why."),
+    EventKind("authentication.refused", logging.WARNING, "A request had no credentials that hold."),
+    EventKind("authorization.refused", logging.WARNING, "A known caller lacks a role, a permission or a fresh sign-in."),
+    EventKind("tenancy.refused", logging.WARNING, "A statement or an object would have crossed a tenant's line."),
+    EventKind("rate_limiting.refused", logging.WARNING, "A limit is used up."),
+    EventKind("rate_limiting.store_failed", logging.ERROR, "The store of the limits is away; the failure policy applies."),
+    EventKind("rate_limiting.store_recovered", logging.INFO, "The store of the limits answers again."),
+    EventKind("validation.refused", logging.INFO, "A request did not fit its schema."),
+    EventKind("validation.body_too_large", logging.WARNING, "A request body was larger than its endpoint takes."),
+    EventKind("web.host_refused", logging.WARNING, "The Host header is not on the allow-list."),
+    EventKind("web.request_refused", logging.WARNING, "An endpoint or dependency refused the request."),
+    EventKind("web.server_error", logging.ERROR, "A handler raised an error nobody expected."),
+    EventKind("api_docs.refused", logging.WARNING, "Somebody asked for the API documentation without credentials that hold."),
+)
+
+EVENTS: Final[Mapping[str, EventKind]] = MappingProxyType({kind.name: kind for kind in _KINDS})
