@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -16,8 +15,11 @@ from stockade.errors import UnauthenticatedError
 # characters of base64. Whatever is longer is refused before it is decoded.
 MAX_HEADER_LENGTH: Final = 2048
 
-# RFC 9110, section 11.4: the scheme is case-insensitive, one or more spaces follow.
-_CREDENTIALS: Final = re.compile(rb"(?i:basic) +([A-Za-z0-9+/]+={0,2})")
+# RFC 9110, section 11.4: the scheme is case-insensitive, one or more spaces follow. RFC 4648,
+# section 4: groups of four, the last one padded. The decoder alone would let surplus padding pass.
+_CREDENTIALS: Final = re.compile(
+    rb"(?i:basic) +((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)"
+)
 
 
 def basic_challenge(settings: APIDocsSettings) -> str:
@@ -67,8 +69,8 @@ def _decode(header: bytes) -> tuple[str, str] | None:
     if match is None:
         return None
     try:
-        decoded = base64.b64decode(match.group(1), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        decoded = base64.b64decode(match.group(1)).decode()
+    except UnicodeDecodeError:
         return None
     username, colon, password = decoded.partition(":")
     return (username, password) if colon else None

@@ -6,7 +6,16 @@ import re
 import unicodedata
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 MAX_USERNAME_LENGTH: Final = 64
 MIN_PASSWORD_LENGTH: Final = 12
@@ -21,6 +30,40 @@ _ORIGIN: Final = re.compile(
 
 # The double quote and the backslash would end or escape the quoted string of the challenge.
 Realm = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ !#-\[\]-~]+$")]
+
+
+def _hide_password(value: object) -> SecretStr | None:
+    # Pydantic keeps the input of a failed check in the error. Wrapping the value before the first
+    # check keeps that input masked; what is no text becomes an empty, thus refused, password.
+    if value is None or isinstance(value, SecretStr):
+        return value
+    return SecretStr(value if isinstance(value, str) else "")
+
+
+def _validate_password(value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    if value is not None:
+        password = value.get_secret_value()
+        if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+            raise ValueError(
+                f"the password must be text of {MIN_PASSWORD_LENGTH} to "
+                f"{MAX_PASSWORD_LENGTH} characters"
+            )
+        _require_transmissible(password, part="password")
+    # A user name that was refused is not in `data`, and has an error of its own.
+    if "username" in info.data:
+        username = info.data["username"]
+        if (username is None) != (value is None):
+            raise ValueError("give both a user name and a password, or neither")
+        if value is not None and value.get_secret_value() == username:
+            raise ValueError("the password must differ from the user name")
+    return value
+
+
+# The last of these runs first, around the others: what they see, and put into errors, is masked. A
+# validator of the whole model would put the whole input, password included, into its error.
+Password = Annotated[
+    SecretStr | None, AfterValidator(_validate_password), BeforeValidator(_hide_password)
+]
 
 
 class APIDocsSettings(BaseModel):
@@ -44,7 +87,7 @@ class APIDocsSettings(BaseModel):
         max_length=MAX_USERNAME_LENGTH,
         description="User name for HTTP Basic, 1 to 64 characters, no colon; none turns it off.",
     )
-    password: SecretStr | None = Field(
+    password: Password = Field(
         default=None,
         description="Password for HTTP Basic, 12 to 256 characters; none turns the pages off.",
     )
@@ -75,35 +118,6 @@ class APIDocsSettings(BaseModel):
         if ":" in value:
             raise ValueError("the user name must not contain a colon")
         _require_transmissible(value, part="user name")
-        return value
-
-    @field_validator("password", mode="before")
-    @classmethod
-    def _hide_password(cls, value: object) -> SecretStr | None:
-        # Pydantic keeps the input of a failed check in the error. Wrapping the value before the
-        # first check keeps that input masked; what is no text becomes an empty, thus refused, one.
-        if value is None or isinstance(value, SecretStr):
-            return value
-        return SecretStr(value if isinstance(value, str) else "")
-
-    @field_validator("password")
-    @classmethod
-    def _validate_password(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None:
-            password = value.get_secret_value()
-            if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
-                raise ValueError(
-                    f"the password must be text of {MIN_PASSWORD_LENGTH} to "
-                    f"{MAX_PASSWORD_LENGTH} characters"
-                )
-            _require_transmissible(password, part="password")
-        # A user name that was refused is not in `data`, and has an error of its own.
-        if "username" in info.data:
-            username = info.data["username"]
-            if (username is None) != (value is None):
-                raise ValueError("give both a user name and a password, or neither")
-            if value is not None and value.get_secret_value() == username:
-                raise ValueError("the password must differ from the user name")
         return value
 
     @field_validator("connect_origins")
