@@ -1,12 +1,19 @@
-"""Turn a policy into something that works as a decorator and as a FastAPI dependency."""
+"""Give endpoints their verified caller, and turn a policy into a decorator that is a dependency as well."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fastapi.openapi.models import OAuth2 as OAuth2Model
+from fastapi.openapi.models import OAuthFlowPassword, OAuthFlows
 from fastapi.params import Depends
+from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation at run time
 
+from stockade.core.exchange import require_exchange
+from stockade.core.identity import Principal  # noqa: TC001 - FastAPI reads the annotation at run time
 from stockade.core.policy import Policy, attach
+from stockade.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,3 +40,34 @@ class PolicyMark(Depends):
         return attach(endpoint, self.policy)
 
     policy: Policy
+
+
+class CurrentPrincipal(SecurityBase):
+    """Dependency that gives the verified caller and asks for one.
+
+    The gate has authenticated the request before the body was read; this hands over the result and adds the OAuth2
+    password flow to the OpenAPI document, so that Swagger UI can sign in.
+
+    Args:
+        token_url: Where tokens come from, relative to the application.
+    """
+
+    def __init__(self, token_url: str = "auth/token") -> None:  # noqa: S107 - an address, not a secret
+        self.scheme_name = "OAuth2"
+        self.model = OAuth2Model(flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl=token_url, scopes={})))
+        attach(self, Policy(authenticated=True, origins=("current_principal",)))
+
+    async def __call__(self, connection: HTTPConnection) -> Principal:
+        """Return the caller.
+
+        Raises:
+            UnauthenticatedError: Nobody is signed in; the gate refuses such a request before this.
+            ConfigurationError: Stockade is not installed on the application.
+        """
+        principal = require_exchange(connection.scope).principal
+        if principal is None:
+            raise UnauthenticatedError(reason="authentication.no_credentials")
+        return principal
+
+
+current_principal = CurrentPrincipal()

@@ -23,9 +23,12 @@ class Exchange:
     """State of one request, written by Stockade alone.
 
     Attributes:
+        guard: The guard whose wall the request came through; plans of another application's guard don't apply to it.
         request_id: Identifier that correlates logs, events and the response.
         client: Address of the client, taken from trusted proxies where there are any.
         scheme: ``http``, ``https``, ``ws`` or ``wss``, as the client saw it.
+        authorization: Value of the only ``Authorization`` header, if there is one.
+        content_length: Announced size of the body in bytes; 0 where none is announced. It is a hint, never trusted to be true.
         decision: What the gate decided; None means that no gate has decided yet.
         policy: The policy of the route that serves the request.
         principal: The verified caller, if any.
@@ -36,10 +39,13 @@ class Exchange:
     """
 
     __slots__ = (
+        "authorization",
         "body_limit",
         "body_read",
         "client",
+        "content_length",
         "decision",
+        "guard",
         "headers",
         "policy",
         "principal",
@@ -48,10 +54,13 @@ class Exchange:
         "scheme",
     )
 
-    def __init__(self, *, request_id: str, client: str, scheme: str, body_limit: int) -> None:
+    def __init__(self, *, guard: object, request_id: str, client: str, scheme: str, body_limit: int) -> None:
+        self.guard = guard
         self.request_id = request_id
         self.client = client
         self.scheme = scheme
+        self.authorization: bytes | None = None
+        self.content_length = 0
         self.decision: Decision | None = None
         self.policy: Policy | None = None
         self.principal: Principal | None = None

@@ -51,3 +51,9 @@ _KINDS = (
 )
 
 EVENTS: Final[Mapping[str, EventKind]] = MappingProxyType({kind.name: kind for kind in _KINDS})
+
+
+def event_name_for(reason: str) -> str:
+    """Name the event that belongs to a refusal's reason code: the refusal of the layer that the code begins with."""
+    name = reason.partition(".")[0] + ".refused"
+    return name if name in EVENTS else "web.request_refused"

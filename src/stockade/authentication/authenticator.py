@@ -1,0 +1,168 @@
+"""Turn an ``Authorization: Bearer`` header into a principal.
+
+A signature is checked once per token and process; what the database says about the account is believed for at most
+`AuthenticationSettings.identity_cache_lifetime`, so that a revoked role or account takes effect within that time.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+from stockade.authentication.cache import BoundedCache
+from stockade.authentication.errors import InvalidTokenError
+from stockade.core.identity import AuthenticationMethod, Principal
+from stockade.errors import UnauthenticatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stockade.authentication.interfaces import AccountStore
+    from stockade.authentication.models import AccessToken, Account
+    from stockade.authentication.settings import AuthenticationSettings
+    from stockade.authentication.tokens import AccessTokens
+    from stockade.core.clock import Clock
+    from stockade.core.identity import TenantId, UserId
+
+_SCHEME = b"bearer "
+
+
+class _Verified(NamedTuple):
+    token: AccessToken
+    account: Account
+    principal: Principal
+
+
+class BearerAuthenticator:
+    """Authenticate requests by their access token.
+
+    Args:
+        tokens: Verifies the signature and the claims.
+        accounts: Says what the account may do now.
+        permissions_of: Permissions that follow from roles.
+        settings: Sizes and lifetimes of the caches.
+        clock: Source of time.
+    """
+
+    def __init__(
+        self,
+        tokens: AccessTokens,
+        accounts: AccountStore,
+        *,
+        permissions_of: Callable[[frozenset[str]], frozenset[str]],
+        settings: AuthenticationSettings,
+        clock: Clock,
+    ) -> None:
+        self._tokens = tokens
+        self._identities = IdentityCache(accounts, settings=settings, clock=clock)
+        self._permissions_of = permissions_of
+        self._clock = clock
+        self._verified: BoundedCache[bytes, _Verified] = BoundedCache(settings.token_cache_size)
+
+    async def authenticate(self, authorization: bytes | None) -> Principal:
+        """Return the caller of a request.
+
+        Args:
+            authorization: The value of the request's only ``Authorization`` header; untrusted.
+
+        Raises:
+            UnauthenticatedError: There is no bearer token.
+            InvalidTokenError: The token does not hold, or its account no longer backs it.
+            StoreError: The accounts are away.
+        """
+        raw = read_bearer(authorization)
+        digest = sha256(raw).digest()
+        known = self._verified.get(digest)
+        if known is None:
+            token = self._tokens.verify(raw.decode("ascii", errors="replace"))
+        else:
+            token = known.token
+            if self._clock.now().timestamp() >= token.expires_at:
+                self._verified.discard(digest)
+                raise InvalidTokenError(reason="authentication.token_expired")
+        account = await self._identities.load(token.user_id, token.tenant_id)
+        if known is not None and known.account is account:
+            return known.principal
+        check_backing(token, account)
+        principal = self._make_principal(token, account)
+        self._verified.put(digest, _Verified(token, account, principal))
+        return principal
+
+    def _make_principal(self, token: AccessToken, account: Account) -> Principal:
+        roles = account.roles
+        return Principal(
+            user_id=account.user_id,
+            email=account.email,
+            user_type=account.user_type,
+            tenant_id=token.tenant_id,
+            roles=roles,
+            permissions=self._permissions_of(roles),
+            method=AuthenticationMethod.BEARER,
+            authenticated_at=token.authenticated_at,
+        )
+
+
+def read_bearer(authorization: bytes | None) -> bytes:
+    """Take the token out of an ``Authorization`` header (RFC 6750, section 2.1).
+
+    Raises:
+        UnauthenticatedError: There is none, or another scheme.
+    """
+    if authorization is None:
+        raise UnauthenticatedError(reason="authentication.no_credentials")
+    if authorization[:7].lower() != _SCHEME:
+        raise UnauthenticatedError(reason="authentication.other_scheme")
+    return authorization[7:].strip(b" ")
+
+
+def check_backing(token: AccessToken, account: Account) -> None:
+    """Check that the account still stands behind a token.
+
+    Raises:
+        InvalidTokenError: The account is gone or inactive, its tokens were ended, or it left the tenant.
+    """
+    if not account.active:
+        raise InvalidTokenError(reason="authentication.account_inactive")
+    if account.token_epoch != token.token_epoch:
+        raise InvalidTokenError(reason="authentication.token_revoked")
+    if token.tenant_id is not None and account.tenant_id != token.tenant_id:
+        raise InvalidTokenError(reason="authentication.membership_ended")
+
+
+class IdentityCache:
+    """Believe what the store says about an account for a short while.
+
+    Args:
+        accounts: The store.
+        settings: Lifetime and size.
+        clock: Source of time.
+    """
+
+    def __init__(self, accounts: AccountStore, *, settings: AuthenticationSettings, clock: Clock) -> None:
+        self._accounts = accounts
+        self._lifetime = settings.identity_cache_lifetime
+        self._clock = clock
+        self._entries: BoundedCache[tuple[UserId, TenantId | None], tuple[float, Account]] = BoundedCache(
+            settings.identity_cache_size
+        )
+
+    async def load(self, user_id: UserId, tenant_id: TenantId | None) -> Account:
+        """Return the account; unchanged accounts come back as the same object.
+
+        Raises:
+            InvalidTokenError: There is no such account.
+            StoreError: The store is away.
+        """
+        key = (user_id, tenant_id)
+        now = self._clock.monotonic()
+        entry = self._entries.get(key)
+        if entry is not None and now < entry[0]:
+            return entry[1]
+        found = await self._accounts.find_by_id(user_id, tenant_id)
+        if found is None:
+            self._entries.discard(key)
+            raise InvalidTokenError(reason="authentication.account_gone")
+        account = entry[1] if entry is not None and entry[1] == found else found
+        # The lifetime counts from before the question: what was read may be that old already.
+        self._entries.put(key, (now + self._lifetime, account))
+        return account

@@ -1,0 +1,20 @@
+"""Decide what a known caller may do: roles, permissions, fresh sign-ins."""
+
+from stockade.authorization.dependencies import (
+    require_admin_role,
+    require_fresh,
+    require_permission,
+    require_role,
+)
+from stockade.authorization.rules import decide, permissions_of
+from stockade.authorization.settings import AuthorizationSettings
+
+__all__ = [
+    "AuthorizationSettings",
+    "decide",
+    "permissions_of",
+    "require_admin_role",
+    "require_fresh",
+    "require_permission",
+    "require_role",
+]

@@ -1,0 +1,53 @@
+"""Decide whether a principal satisfies a policy: values and the time in, a decision out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from stockade.core.decision import Decision
+from stockade.core.identity import UserType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from stockade.core.identity import Principal
+    from stockade.core.policy import Policy
+
+GRANTED: Final = Decision(granted=True, reason="authorization.granted")
+
+
+def decide(policy: Policy, principal: Principal, *, now: datetime) -> Decision:
+    """Decide on roles, permissions and the age of the sign-in, in this order.
+
+    A super administrator holds every role and permission, but no fresher sign-in than anybody else.
+    """
+    if not principal.is_super_admin:
+        for wanted in policy.roles:
+            if wanted.isdisjoint(principal.roles):
+                return _refuse("authorization.role_missing", {"needs": _words(wanted), "has": _words(principal.roles)})
+        missing = policy.permissions - principal.permissions
+        if missing:
+            return _refuse("authorization.permission_missing", {"needs": _words(missing)})
+    if policy.step_up is not None and now - principal.authenticated_at > policy.step_up:
+        return _refuse("authorization.sign_in_too_old", {"max_age": str(int(policy.step_up.total_seconds()))})
+    return GRANTED
+
+
+def _refuse(reason: str, evidence: Mapping[str, str]) -> Decision:
+    return Decision(granted=False, reason=reason, evidence=evidence)
+
+
+def _words(names: Iterable[str]) -> str:
+    return ",".join(sorted(names)) or "none"
+
+
+def permissions_of(roles: frozenset[str], table: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Collect the permissions of roles; a role that is not in the table gives none."""
+    return frozenset().union(*(table.get(role, frozenset()) for role in roles))
+
+
+def unknown_roles(policy: Policy, known: Iterable[str]) -> frozenset[str]:
+    """Name the roles a policy asks for that do not exist; such a policy could never be satisfied."""
+    wanted = frozenset().union(*policy.roles) if policy.roles else frozenset()
+    return wanted - frozenset(known) - {UserType.SUPER_ADMIN}

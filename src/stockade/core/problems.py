@@ -1,0 +1,134 @@
+"""Turn an error into the one plain answer that a client gets (RFC 9457), in this module alone.
+
+The body names the kind of problem and never the reason: unknown user and wrong password, foreign and missing object read
+the same. The exact reason goes to the event log.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from stockade import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONTENT_TYPE: Final = "application/problem+json"
+# draft-ietf-httpapi-ratelimit-headers registers this type for an exceeded quota.
+_QUOTA_EXCEEDED: Final = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One answer of kind ``application/problem+json``.
+
+    Args:
+        status: HTTP status code.
+        code: Stable word for programs, such as ``rate_limited``.
+        detail: One sentence for people; a constant, never built from what was submitted.
+        headers: Response headers that belong to the answer.
+        extensions: Further members of the object.
+        type: URI of the problem type; ``about:blank`` says no more than the status code.
+    """
+
+    status: int
+    code: str
+    detail: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    type: str = "about:blank"
+
+    def encode(self, *, request_id: str | None = None) -> bytes:
+        """Render the body as UTF-8 JSON."""
+        members = {
+            "type": self.type,
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": request_id,
+            **self.extensions,
+        }
+        kept = {name: value for name, value in members.items() if value is not None}
+        return json.dumps(kept, default=str).encode()
+
+
+NOT_FOUND: Final = Problem(status=404, code="not_found", detail="There is nothing here for you.")
+INTERNAL: Final = Problem(status=500, code="internal_error", detail="The server could not answer; the error is logged.")
+UNDECIDED: Final = Problem(
+    status=500, code="undecided", detail="The server refused to send an answer that no access decision stands behind."
+)
+HOST_REFUSED: Final = Problem(status=400, code="bad_host", detail="The Host header is not one that this server answers to.")
+BAD_REQUEST: Final = Problem(status=400, code="bad_request", detail="The request is malformed.")
+
+
+def problem_for(error: errors.DeniedError) -> Problem:
+    """Map an expected refusal to its answer."""
+    match error:
+        case errors.UnauthenticatedError():
+            return Problem(
+                status=401,
+                code=error.code,
+                detail="Sign in to do this.",
+                headers={"WWW-Authenticate": error.challenge},
+            )
+        case errors.StepUpRequiredError():
+            seconds = int(error.max_age.total_seconds())
+            # RFC 9470, section 3: the challenge tells the client how fresh the sign-in has to be.
+            challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
+            return Problem(
+                status=401, code=error.code, detail="Sign in again to do this.", headers={"WWW-Authenticate": challenge}
+            )
+        case errors.RateLimitedError():
+            wait = _seconds(error.retry_after.total_seconds())
+            return Problem(
+                status=429,
+                code=error.code,
+                type=_QUOTA_EXCEEDED,
+                detail="Too many requests; wait before the next one.",
+                headers={"Retry-After": wait, **error.headers},
+            )
+        case errors.UnavailableError():
+            wait = _seconds(error.retry_after.total_seconds())
+            return Problem(
+                status=503, code=error.code, detail="Try again in a moment.", headers={"Retry-After": wait}
+            )
+        case errors.BodyTooLargeError():
+            return Problem(
+                status=413,
+                code=error.code,
+                detail=f"The request body may hold at most {error.limit} bytes.",
+            )
+        case errors.NotFoundError():
+            return NOT_FOUND
+        case errors.ForbiddenError():
+            return Problem(status=403, code=error.code, detail="You may not do this.")
+        case _:
+            return Problem(status=403, code=error.code)
+
+
+def problem_for_status(status: int, *, detail: object = None, headers: Mapping[str, str] | None = None) -> Problem:
+    """Build the answer for a status code that a handler chose, such as with ``HTTPException``.
+
+    Args:
+        status: HTTP status code; one that is not registered becomes 500.
+        detail: What the handler wants to say; a sentence goes to ``detail``, anything else to the member ``context``.
+        headers: Response headers that belong to the answer.
+    """
+    try:
+        known = HTTPStatus(status)
+    except ValueError:
+        return INTERNAL
+    sentence = detail if isinstance(detail, str) and detail != known.phrase else None
+    extensions = {} if detail is None or isinstance(detail, str) else {"context": detail}
+    return Problem(
+        status=status, code=known.name.lower(), detail=sentence, headers=dict(headers or {}), extensions=extensions
+    )
+
+
+def _seconds(value: float) -> str:
+    return str(max(1, math.ceil(value)))

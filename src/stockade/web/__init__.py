@@ -1,0 +1,8 @@
+"""Handle the outermost layer of HTTP: client address, host, request id, headers, body size, error answers."""
+
+from stockade.web.addresses import ClientAddresses
+from stockade.web.headers import security_headers
+from stockade.web.hosts import HostAllowList
+from stockade.web.settings import WebSettings
+
+__all__ = ["ClientAddresses", "HostAllowList", "WebSettings", "security_headers"]

@@ -1,0 +1,164 @@
+"""Stand between the server and the application: count what comes in, check and complete what goes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.exceptions import HTTPException
+
+from stockade.core.problems import UNDECIDED, Problem, problem_for
+from stockade.errors import BodyTooLargeError
+from stockade.web.responses import is_slash_redirect, send_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Message, Receive, Scope, Send
+
+    from stockade.core.exchange import Exchange
+
+_MESSAGE_TOO_BIG: Final = 1009  # RFC 6455, section 7.4.1
+_POLICY_VIOLATION: Final = 1008
+
+
+class BodyOverflowError(HTTPException):
+    """The body went over its limit while it was read.
+
+    It is an `HTTPException` so that FastAPI, which turns any other error of body parsing into 400, lets it pass.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413)
+        self.limit = limit
+
+
+class Channel:
+    """The two directions of one request.
+
+    Args:
+        exchange: What is known about the request.
+        scope: ASGI scope.
+        receive: From the server.
+        send: To the server.
+        headers: Security headers; an answer's own ones win.
+        names: The names of `headers`.
+        on_refusal: Called with an event name and a reason code when this channel refuses something by itself.
+    """
+
+    __slots__ = (
+        "_exchange",
+        "_headers",
+        "_names",
+        "_on_refusal",
+        "_overflow",
+        "_receive",
+        "_replaced",
+        "_scope",
+        "_send",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        headers: tuple[tuple[bytes, bytes], ...],
+        names: frozenset[bytes],
+        on_refusal: Callable[[str, Scope, str], None],
+    ) -> None:
+        self._exchange = exchange
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers = headers
+        self._names = names
+        self._on_refusal = on_refusal
+        self._overflow = False
+        self._replaced = False
+
+    async def receive(self) -> Message:
+        """Hand on one message from the client, counting the bytes of the body.
+
+        Raises:
+            BodyOverflowError: The body is larger than the endpoint takes, whatever its Content-Length said.
+        """
+        message = await self._receive()
+        kind = message["type"]
+        if kind == "http.request":
+            exchange = self._exchange
+            exchange.body_read += len(message.get("body", b""))
+            if exchange.body_read > exchange.body_limit:
+                if not self._overflow:
+                    self._overflow = True
+                    self._on_refusal("validation.body_too_large", self._scope, "validation.body_streamed_too_far")
+                raise BodyOverflowError(exchange.body_limit)
+        elif kind == "websocket.receive":
+            return await self._check_frame(message)
+        return message
+
+    async def _check_frame(self, message: Message) -> Message:
+        size = max(len(message.get("text") or ""), len(message.get("bytes") or b""))
+        if size <= self._exchange.body_limit and not self._replaced:
+            return message
+        if not self._replaced:
+            self._replaced = True
+            self._on_refusal("validation.body_too_large", self._scope, "validation.frame_too_large")
+            await self._send({"type": "websocket.close", "code": _MESSAGE_TOO_BIG})
+        return {"type": "websocket.disconnect", "code": _MESSAGE_TOO_BIG}
+
+    async def send(self, message: Message) -> None:
+        """Hand on one message to the client, if a decision stands behind it."""
+        kind = message["type"]
+        if self._replaced:
+            return
+        if kind == "http.response.start" or kind == "websocket.http.response.start":
+            await self._start(message)
+        elif kind == "websocket.accept" and self._exchange.decision is None:
+            await self._refuse_socket()
+        else:
+            await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        exchange = self._exchange
+        if exchange.decision is None and not is_slash_redirect(message, self._scope):
+            self._on_refusal("gate.undecided", self._scope, "gate.undecided")
+            await self._replace(UNDECIDED)
+        elif self._overflow and message["status"] != 413:  # noqa: PLR2004 - the status of a body that is too large
+            await self._replace(problem_for(BodyTooLargeError(reason="validation", limit=exchange.body_limit)))
+        else:
+            await self._send({**message, "headers": self._complete(message.get("headers", ()))})
+
+    async def _replace(self, problem: Problem) -> None:
+        """Send an answer of our own and swallow whatever the application still sends."""
+        self._replaced = True
+        if self._scope["type"] == "websocket":
+            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": self._complete(message["headers"])}
+            await self._send(message)
+
+        await send_problem(problem, send, request_id=self._exchange.request_id)
+
+    async def _refuse_socket(self) -> None:
+        self._replaced = True
+        self._on_refusal("gate.undecided", self._scope, "gate.undecided")
+        await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+
+    def _complete(self, own: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - ASGI allows any iterable of pairs
+        exchange = self._exchange
+        headers = [*own, (b"x-request-id", exchange.request_id.encode("ascii"))]
+        present = {name.lower() for name, _ in own}
+        if b"x-request-id" in present:
+            headers = [pair for pair in own if pair[0].lower() != b"x-request-id"] + headers[-1:]
+        if present.isdisjoint(self._names):
+            headers += self._headers
+        else:
+            headers += [pair for pair in self._headers if pair[0] not in present]
+        if exchange.headers:
+            headers += exchange.headers
+        return headers

@@ -1,0 +1,125 @@
+"""Answer every error of an application as problem details, without a word of what was submitted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import exception_handlers as fastapi_handlers
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from stockade.core.exchange import find_exchange
+from stockade.core.problems import CONTENT_TYPE, INTERNAL, Problem, problem_for, problem_for_status
+from stockade.errors import BodyTooLargeError, DeniedError, StoreError
+from stockade.events import event_name_for
+from stockade.web.channel import BodyOverflowError
+from stockade.web.responses import unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.applications import Starlette
+    from starlette.requests import HTTPConnection
+    from starlette.websockets import WebSocket
+
+    from stockade.events import EventLog
+
+_POLICY_VIOLATION: Final = 1008
+_BODILESS: Final = frozenset({204, 205, 304})
+_QUIET: Final = frozenset({404})
+# What FastAPI puts there by itself; anything else is the application's own and stays.
+_DEFAULTS: Final = (
+    fastapi_handlers.http_exception_handler,
+    fastapi_handlers.request_validation_exception_handler,
+    fastapi_handlers.websocket_request_validation_exception_handler,
+)
+
+
+class ErrorAnswers:
+    """Exception handlers for an application and for every application mounted in it.
+
+    Args:
+        events: Where refusals and unexpected errors are recorded.
+        describe: Turns validation errors into ``{pointer, code, message}`` members without any submitted value.
+    """
+
+    def __init__(self, events: EventLog, describe: Callable[[Sequence[Any]], list[dict[str, str]]]) -> None:
+        self._events = events
+        self._describe = describe
+
+    def install(self, app: Starlette) -> None:
+        """Put the handlers into an application; handlers of its own stay."""
+        table: dict[Any, Any] = {
+            HTTPException: self.answer_http_error,
+            RequestValidationError: self.answer_invalid,
+            WebSocketRequestValidationError: self.close_invalid,
+            DeniedError: self.answer_denied,
+            StoreError: self.answer_store_error,
+            Exception: self.answer_unexpected,
+        }
+        for kind, handler in table.items():
+            present = app.exception_handlers.get(kind)
+            if present is None or present in _DEFAULTS:
+                app.exception_handlers[kind] = handler
+
+    async def answer_http_error(self, connection: HTTPConnection, error: Exception) -> Response:
+        """Answer an `HTTPException` of a handler or of the framework."""
+        if isinstance(error, BodyOverflowError):
+            # The channel has recorded it while the body was read.
+            return self._respond(connection, problem_for(BodyTooLargeError(reason="", limit=error.limit)))
+        if not isinstance(error, HTTPException):
+            raise error
+        if error.status_code < 200 or error.status_code in _BODILESS:  # noqa: PLR2004 - informational
+            return Response(status_code=error.status_code, headers=error.headers)
+        if 400 <= error.status_code < 500 and error.status_code not in _QUIET:  # noqa: PLR2004 - client errors
+            self._emit(connection, "web.request_refused", f"http_{error.status_code}")
+        problem = problem_for_status(error.status_code, detail=error.detail, headers=error.headers)
+        return self._respond(connection, problem)
+
+    async def answer_denied(self, connection: HTTPConnection, error: Exception) -> Response:
+        """Answer a refusal by a dependency or a handler."""
+        if not isinstance(error, DeniedError):
+            raise error
+        self._emit(connection, event_name_for(error.reason), error.reason)
+        return self._respond(connection, problem_for(error))
+
+    async def answer_store_error(self, connection: HTTPConnection, error: Exception) -> Response:
+        """Answer 503 where a store is away."""
+        self._emit(connection, "web.server_error", type(error).__name__)
+        return self._respond(connection, problem_for(unavailable(error)))
+
+    async def answer_invalid(self, connection: HTTPConnection, error: Exception) -> Response:
+        """Answer 422 with place and rule of each mistake."""
+        if not isinstance(error, RequestValidationError):
+            raise error
+        described = self._describe(error.errors())
+        self._emit(connection, "validation.refused", described[0]["code"] if described else "validation")
+        problem = Problem(
+            status=422,
+            code="invalid",
+            detail="The request does not fit its schema.",
+            extensions={"errors": described},
+        )
+        return self._respond(connection, problem)
+
+    async def close_invalid(self, websocket: WebSocket, error: Exception) -> None:
+        """Close a websocket whose parameters do not fit; FastAPI's own handler would send them back."""
+        del error
+        self._emit(websocket, "validation.refused", "validation")
+        await websocket.close(code=_POLICY_VIOLATION)
+
+    async def answer_unexpected(self, connection: HTTPConnection, error: Exception) -> Response:
+        """Answer 500; the server logs the error itself."""
+        self._emit(connection, "web.server_error", type(error).__name__)
+        return self._respond(connection, INTERNAL)
+
+    def _emit(self, connection: HTTPConnection, name: str, reason: str) -> None:
+        self._events.emit(name, scope=connection.scope, reason=reason)
+
+    def _respond(self, connection: HTTPConnection, problem: Problem) -> Response:
+        exchange = find_exchange(connection.scope)
+        body = problem.encode(request_id=exchange.request_id if exchange else None)
+        return Response(
+            body, status_code=problem.status, headers=dict(problem.headers), media_type=CONTENT_TYPE
+        )

@@ -1,0 +1,61 @@
+"""Settings of the web layer."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+# An API answers with data. Nothing of it is to be run, framed or used as a base, and no form may send from it.
+API_CONTENT_SECURITY_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", re.ASCII)
+
+
+def _check_host(value: str) -> str:
+    lowered = value.lower()
+    if not _HOST.fullmatch(lowered):
+        message = "a host name without port and path, or *.example.com for its subdomains"
+        raise ValueError(message)
+    return lowered
+
+
+class WebSettings(BaseModel):
+    """How the outermost layer treats requests and answers.
+
+    Attributes:
+        allowed_hosts: Host names that the server answers to; ``*.example.com`` means subdomains. Needed outside of the
+            environments ``local`` and ``test``.
+        trusted_proxies: Networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
+        max_body_size: Most bytes of a request body where an endpoint does not say otherwise.
+        content_security_policy: Policy of answers that have none of their own.
+        hsts_max_age: Seconds for which browsers are told to use HTTPS alone; 0 sends no such header.
+        max_request_id: Longest ``X-Request-Id`` that is taken over from a trusted proxy, in characters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allowed_hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = ()
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    max_body_size: int = Field(default=1_048_576, ge=0)
+    content_security_policy: str = Field(default=API_CONTENT_SECURITY_POLICY, min_length=1, max_length=4096)
+    hsts_max_age: int = Field(default=31_536_000, ge=0)
+    max_request_id: int = Field(default=128, ge=8, le=512)
+
+    @field_validator("content_security_policy")
+    @classmethod
+    def _check_header(cls, value: str) -> str:
+        if not value.isascii() or not value.isprintable():
+            message = "a header value is one line of printable ASCII"
+            raise ValueError(message)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[IPv4Network | IPv6Network, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+        if any(network.prefixlen == 0 for network in value):
+            # Whoever trusts everybody lets each client choose its own address, and with it its limits.
+            message = "trusting every address as a proxy lets each client choose its own address; name the proxies"
+            raise ValueError(message)
+        return value
