@@ -1,0 +1,293 @@
+"""Offer slowapi's ``Limiter``, which here only describes limits: the gate enforces them.
+
+Nothing is wrapped, so the order of decorators makes no difference, endpoints may be sync or async
+and need no ``request`` parameter. What can't be kept as slowapi has it is refused by name when the
+module is imported, never accepted and ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal, TypeVar
+
+from stockade.core.limits import LimitRule
+from stockade.core.policy import Policy, attach
+from stockade.errors import ConfigurationError, RateLimitedError
+from stockade.rate_limiting.dependencies import rate_limit_exceeded_handler
+from stockade.rate_limiting.interfaces import ClearableStore, LimitStore
+from stockade.rate_limiting.keys import verify_key
+from stockade.rate_limiting.models import DefaultRules
+from stockade.rate_limiting.rules import Key, parse_rules
+
+RateLimitExceeded = RateLimitedError
+"""The error of a used-up limit, under slowapi's name."""
+
+_rate_limit_exceeded_handler = rate_limit_exceeded_handler
+
+_LIMITERS: Final = "__stockade_limiters__"
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Limits = Sequence[str | Callable[..., str]]
+
+
+class Limiter:
+    """Describe limits the way slowapi does.
+
+    Args:
+        key_func: Names the bucket of a request; `get_rate_limit_key` for the verified caller, else
+            the address.
+        default_limits: Limits of routes without limits of their own, in place of the ``public`` and
+            ``authenticated`` ones.
+        application_limits: Limits of all routes together.
+        headers_enabled: Accepted; the standard ``RateLimit`` fields are always sent.
+        strategy: ``fixed-window`` at most: see the page on moving from slowapi.
+        storage_uri: ``memory://`` at most; the store is a setting of Stockade.
+        storage_options: None may be given.
+        auto_check: Must stay on.
+        swallow_errors: Must stay off: the setting ``failure`` says what happens while the store is
+            away.
+        in_memory_fallback: Must stay empty, likewise.
+        in_memory_fallback_enabled: Must stay off, likewise.
+        retry_after: ``delta-seconds``, the form in which ``Retry-After`` is sent.
+        key_prefix: Must stay empty.
+        enabled: Off, each limit becomes an exemption that the audit shows.
+        config_filename: Must stay unset.
+        key_style: ``endpoint``: a bucket for each URL is a fresh one for each id in a path.
+
+    Raises:
+        ConfigurationError: An option is given that is not honoured, or a limit is wrong.
+    """
+
+    def __init__(  # noqa: PLR0917 - slowapi's signature
+        self,
+        key_func: Key,
+        default_limits: _Limits = (),
+        application_limits: _Limits = (),
+        headers_enabled: bool = False,  # noqa: ARG002, FBT001, FBT002 - slowapi's signature
+        strategy: str | None = None,
+        storage_uri: str | None = None,
+        storage_options: Mapping[str, object] | None = None,
+        auto_check: bool = True,  # noqa: FBT001, FBT002 - slowapi's signature
+        swallow_errors: bool = False,  # noqa: FBT001, FBT002 - slowapi's signature
+        in_memory_fallback: _Limits = (),
+        in_memory_fallback_enabled: bool = False,  # noqa: FBT001, FBT002 - slowapi's signature
+        retry_after: str | None = None,
+        key_prefix: str = "",
+        enabled: bool = True,  # noqa: FBT001, FBT002 - slowapi's signature
+        config_filename: str | None = None,
+        key_style: Literal["endpoint", "url"] = "endpoint",
+    ) -> None:
+        _refuse(
+            {
+                "strategy": strategy not in {None, "fixed-window"},
+                "storage_uri": storage_uri not in {None, "memory://"},
+                "storage_options": bool(storage_options),
+                "auto_check": not auto_check,
+                "swallow_errors": swallow_errors,
+                "in_memory_fallback": bool(in_memory_fallback),
+                "in_memory_fallback_enabled": in_memory_fallback_enabled,
+                "retry_after": retry_after not in {None, "delta-seconds"},
+                "key_prefix": bool(key_prefix),
+                "config_filename": config_filename is not None,
+                "key_style": key_style != "endpoint",
+            }
+        )
+        verify_key(key_func)
+        self._key = key_func
+        self._enabled = bool(enabled)
+        self._defaults = self._parse_all("default_limits", default_limits)
+        self._application = self._parse_all("application_limits", application_limits, "global")
+        self._store: LimitStore | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the limits apply; it can't be switched later, once they are attached."""
+        return self._enabled
+
+    def limit(  # noqa: PLR0917 - slowapi's signature
+        self,
+        limit_value: str | Callable[..., str],
+        key_func: Key | None = None,
+        per_method: bool = False,  # noqa: FBT001, FBT002 - slowapi's signature
+        methods: Sequence[str] | None = None,
+        error_message: str | Callable[..., str] | None = None,
+        exempt_when: Callable[..., bool] | None = None,
+        cost: int | Callable[..., int] = 1,
+        override_defaults: bool = True,  # noqa: FBT001, FBT002 - slowapi's signature
+    ) -> Callable[[_Function], _Function]:
+        """Limit one endpoint.
+
+        Raises:
+            ConfigurationError: The limit is wrong, or an option is given that is not honoured.
+        """
+        _refuse({"per_method": per_method, "methods": methods is not None})
+        return self._mark(
+            limit_value,
+            key_func,
+            scope=None,
+            cost=cost,
+            refused={
+                "error_message": error_message is not None,
+                "exempt_when": exempt_when is not None,
+                "override_defaults": not override_defaults,
+            },
+        )
+
+    def shared_limit(  # noqa: PLR0917 - slowapi's signature
+        self,
+        limit_value: str | Callable[..., str],
+        scope: str | Callable[..., str],
+        key_func: Key | None = None,
+        error_message: str | Callable[..., str] | None = None,
+        exempt_when: Callable[..., bool] | None = None,
+        cost: int | Callable[..., int] = 1,
+        override_defaults: bool = True,  # noqa: FBT001, FBT002 - slowapi's signature
+    ) -> Callable[[_Function], _Function]:
+        """Limit several endpoints together.
+
+        Raises:
+            ConfigurationError: The limit is wrong, or an option is given that is not honoured.
+        """
+        if not isinstance(scope, str):
+            raise _refusal("scope")
+        return self._mark(
+            limit_value,
+            key_func,
+            scope=scope,
+            cost=cost,
+            refused={
+                "error_message": error_message is not None,
+                "exempt_when": exempt_when is not None,
+                "override_defaults": not override_defaults,
+            },
+        )
+
+    def exempt(self, obj: _Function) -> _Function:
+        """Free an endpoint from the default limits."""
+        return self._attach(obj, Policy(unlimited=("exempted by Limiter.exempt",)))
+
+    def reset(self) -> None:
+        """Forget all buckets.
+
+        Raises:
+            ConfigurationError: The store has to be waited for: use ``await RateLimiter.reset()``.
+        """
+        if self._store is None:
+            return  # No request has been counted yet.
+        if not isinstance(self._store, ClearableStore):
+            raise ConfigurationError(
+                "this store answers over the network: call `await RateLimiter.reset()` instead"
+            )
+        self._store.clear()
+
+    def bind(self, store: LimitStore) -> None:
+        """Learn which store counts, for `reset`."""
+        self._store = store
+
+    def adjust(self, rules: DefaultRules, *, others: Sequence[Limiter] = ()) -> DefaultRules:
+        """Put this limiter's application-wide limits in place of the settings' ones.
+
+        Args:
+            rules: The rules up to now.
+            others: Limiters whose limits are in them already.
+
+        Raises:
+            ConfigurationError: Another limiter has other application-wide limits.
+        """
+        if not self._enabled or not (self._defaults or self._application):
+            return rules
+        for other in others:
+            if (other._defaults, other._application) not in {  # noqa: SLF001 - its own class
+                ((), ()),
+                (self._defaults, self._application),
+            }:
+                raise ConfigurationError(
+                    "two limiters have different default_limits or application_limits: keep one"
+                )
+        return replace(
+            rules,
+            public=self._defaults or rules.public,
+            authenticated=self._defaults or rules.authenticated,
+            application=self._application,
+        )
+
+    def _mark(
+        self,
+        text: str | Callable[..., str],
+        key: Key | None,
+        *,
+        scope: str | None,
+        cost: int | Callable[..., int],
+        refused: Mapping[str, bool],
+    ) -> Callable[[_Function], _Function]:
+        _refuse(refused)
+        if not isinstance(text, str):
+            raise _refusal("limit_value")
+        if not isinstance(cost, int):
+            raise _refusal("cost")
+        rules = parse_rules(text, scope=scope, key=key or self._key, cost=cost)
+        policy = Policy(limits=rules, origins=(f"Limiter.limit({text!r})",))
+        if not self._enabled:
+            policy = Policy(unlimited=("Limiter(enabled=False)",))
+
+        def mark(function: _Function) -> _Function:
+            return self._attach(function, policy)
+
+        return mark
+
+    def _attach(self, function: _Function, policy: Policy) -> _Function:
+        # The gate finds the limiter by the endpoints it has marked, so its application-wide options
+        # can't be lost.
+        vars(function)[_LIMITERS] = (*limiters_of(function), self)
+        return attach(function, policy)
+
+    def _parse_all(
+        self, option: str, texts: _Limits, scope: str | None = None
+    ) -> tuple[LimitRule, ...]:
+        rules: list[LimitRule] = []
+        for text in (texts,) if isinstance(texts, str) else texts:
+            if not isinstance(text, str):
+                raise _refusal(option)
+            rules += parse_rules(text, scope=scope, key=self._key)
+        return tuple(dict.fromkeys(rules))
+
+
+def limiters_of(function: object) -> tuple[Limiter, ...]:
+    """Return the limiters that have marked an endpoint."""
+    found = getattr(function, "__dict__", {}).get(_LIMITERS, ())
+    return found if isinstance(found, tuple) else ()
+
+
+_INSTEAD: Final = {
+    "strategy": "there is one, GCRA, which holds what fixed-window promises: leave it out",
+    "storage_uri": "set STOCKADE_RATE_LIMITING__URL",
+    "storage_options": "put them into STOCKADE_RATE_LIMITING__URL",
+    "auto_check": "use @unlimited on the routes that are exempt",
+    "swallow_errors": "set STOCKADE_RATE_LIMITING__FAILURE=open",
+    "in_memory_fallback": "set STOCKADE_RATE_LIMITING__FAILURE=local",
+    "in_memory_fallback_enabled": "set STOCKADE_RATE_LIMITING__FAILURE=local",
+    "retry_after": "Retry-After is sent in seconds: leave it out",
+    "key_prefix": "give each application a Redis database of its own",
+    "config_filename": "use STOCKADE_RATE_LIMITING__* variables",
+    "key_style": "a bucket for each URL is a fresh one for each id in a path: leave it out",
+    "limit_value": "it must be a text, not a function",
+    "cost": "it must be a number, not a function",
+    "scope": "it must be a text, not a function",
+    "default_limits": "they must be texts, not functions",
+    "application_limits": "they must be texts, not functions",
+    "per_method": "declare one route for each method",
+    "methods": "declare one route for each method",
+    "error_message": "the answer is problem details, the same for all routes",
+    "exempt_when": "use a key function, or @unlimited",
+    "override_defaults": "repeat the default limits in the text",
+}
+
+
+def _refuse(given: Mapping[str, bool]) -> None:
+    for option, unusable in given.items():
+        if unusable:
+            raise _refusal(option)
+
+
+def _refusal(option: str) -> ConfigurationError:
+    return ConfigurationError(f"Limiter can't honour {option}: {_INSTEAD[option]}")

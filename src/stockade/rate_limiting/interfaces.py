@@ -1,0 +1,48 @@
+"""Say what a store of limits has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from stockade.rate_limiting.models import LimitRequest, LimitState
+
+
+class LimitStore(Protocol):
+    """Where the buckets are kept."""
+
+    async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        """Take from all buckets, or from none where one of them has too little.
+
+        The decision is atomic: whatever runs at the same time, no bucket gives more than it holds.
+        The answer has one state for each request, in the same order; the whole passes if each of
+        them says ``allowed``.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+
+    async def reset(self, prefix: str) -> None:
+        """Forget the buckets whose key starts with this; the empty prefix forgets them all.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+
+    async def ping(self) -> None:
+        """Return if the store answers.
+
+        Raises:
+            StoreError: It does not.
+        """
+
+    async def close(self) -> None:
+        """Give back connections."""
+
+
+@runtime_checkable
+class ClearableStore(Protocol):
+    """A store that can forget everything without waiting for anything."""
+
+    def clear(self) -> None:
+        """Forget all buckets."""

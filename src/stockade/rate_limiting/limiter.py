@@ -1,0 +1,196 @@
+"""Check the limits of a route: bound at the start, looked up in one call for each request."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from math import ceil
+from typing import Any
+
+from stockade.core.exchange import Exchange
+from stockade.core.limits import LimitRule
+from stockade.core.policy import Policy
+from stockade.errors import RateLimitedError
+from stockade.rate_limiting.compat import Limiter
+from stockade.rate_limiting.dependencies import connection_of
+from stockade.rate_limiting.headers import (
+    RATE_LIMIT,
+    RATE_LIMIT_POLICY,
+    render_policies,
+    render_states,
+)
+from stockade.rate_limiting.interfaces import LimitStore
+from stockade.rate_limiting.keys import address_key, custom_key, kind_of, takes_connection, user_key
+from stockade.rate_limiting.models import (
+    BoundLimit,
+    CompiledLimits,
+    KeyKind,
+    LimitRequest,
+    LimitState,
+    RoutePlan,
+)
+from stockade.rate_limiting.rules import Key
+from stockade.rate_limiting.settings import RateLimitingSettings
+
+Scope = MutableMapping[str, Any]
+
+
+class RateLimiter:
+    """Bind limits to routes and check them.
+
+    Args:
+        store: Where the buckets are kept.
+        settings: Default limits; ``enabled`` unset counts as on.
+    """
+
+    def __init__(self, store: LimitStore, *, settings: RateLimitingSettings) -> None:
+        self._store = store
+        self._enabled = settings.enabled is not False
+        self._prefix = settings.ipv6_prefix
+        self._defaults = settings.default_rules()
+        self._adopted: list[Limiter] = []
+
+    @property
+    def store(self) -> LimitStore:
+        """Where the buckets are kept."""
+        return self._store
+
+    def adopt(self, limiter: Limiter) -> None:
+        """Take over the application-wide options of a slowapi-style limiter, before any `plan`.
+
+        Raises:
+            ConfigurationError: Another limiter has set other ones.
+        """
+        if limiter in self._adopted:
+            return
+        self._defaults = limiter.adjust(self._defaults, others=self._adopted)
+        self._adopted.append(limiter)
+        limiter.bind(self._store)
+
+    def plan(self, policy: Policy, *, route: str, login: bool = False) -> RoutePlan:
+        """Decide which limits a route has, and when each is checked.
+
+        Args:
+            policy: The joined policy of the route.
+            route: Name of the route, such as ``GET /notes/{id}``; the same after a restart.
+            login: Whether the route takes a password.
+        """
+        if not self._enabled or policy.unlimited:
+            return RoutePlan()
+        if not policy.needs_principal:
+            default = self._defaults.login if login else self._defaults.public
+            return RoutePlan(
+                before=self.compile(self._guarded(policy.limits or default), route=route)
+            )
+        rules = (*(policy.limits or self._defaults.authenticated), *self._defaults.application)
+        early = tuple(rule for rule in rules if kind_of(rule.key) is KeyKind.ADDRESS)
+        late = tuple(rule for rule in rules if rule not in early)
+        return RoutePlan(
+            before=self.compile((*self._defaults.address, *early), route=route),
+            after=self.compile(late, route=route, label="user"),
+        )
+
+    def _guarded(self, rules: tuple[LimitRule, ...]) -> tuple[LimitRule, ...]:
+        """Add the limit by address where the caller might choose all its buckets."""
+        rules = (*rules, *self._defaults.application)
+        if all(kind_of(rule.key) is KeyKind.CUSTOM for rule in rules):
+            rules = (*self._defaults.address, *rules)
+        return rules
+
+    def compile(
+        self, rules: Sequence[LimitRule], *, route: str, label: str = "address"
+    ) -> CompiledLimits | None:
+        """Bind rules to a route, or return None where there are none or limits are off.
+
+        Args:
+            rules: The rules; rules that are equal count once.
+            route: Name of the route, for rules without a scope.
+            label: Who rules without a key of their own count for, in the response headers.
+        """
+        if not self._enabled or not rules:
+            return None
+        limits: list[BoundLimit] = []
+        for rule in dict.fromkeys(rules):
+            limits.append(
+                _bind(rule, route=route, label=label, taken={item.name for item in limits})
+            )
+        return CompiledLimits(tuple(limits), (RATE_LIMIT_POLICY, render_policies(limits)))
+
+    async def check(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> None:
+        """Take one request from all limits, or refuse it and take from none.
+
+        Adds the ``RateLimit`` fields to the exchange when the request passes.
+
+        Raises:
+            RateLimitedError: A limit is used up.
+            UnavailableError: The store is away and its failure policy is ``closed``.
+            StoreError: The store is away and has no failure policy.
+        """
+        bound = limits.limits
+        requests = [
+            LimitRequest(f"{{{self._subject(limit, exchange, scope)}}}{limit.suffix}", limit.rule)
+            for limit in bound
+        ]
+        states = await self._store.acquire(requests)
+        field = (RATE_LIMIT, render_states(bound, states))
+        for state in states:
+            if not state.allowed:
+                raise _refusal(limits, states, field)
+        exchange.headers += (limits.policy_header, field)
+
+    async def reset(self, subject: str | None = None) -> None:
+        """Forget the buckets of one caller, named as `get_rate_limit_key` names it, or all of them.
+
+        Raises:
+            StoreError: The store is away.
+        """
+        await self._store.reset("" if subject is None else f"{{{subject}}}")
+
+    def _subject(self, limit: BoundLimit, exchange: Exchange, scope: Scope) -> str:
+        if limit.key is not None:
+            return limit.key(scope)
+        if limit.kind is KeyKind.CALLER and exchange.principal is not None:
+            return user_key(exchange.principal.user_id)
+        return address_key(exchange.client, self._prefix)
+
+
+def _refusal(
+    limits: CompiledLimits, states: Sequence[LimitState], field: tuple[bytes, bytes]
+) -> RateLimitedError:
+    wait = max(state.retry_after for state in states)
+    return RateLimitedError(
+        reason="rate_limiting.exceeded",
+        # Whole seconds, rounded up: a client that comes back after Retry-After must pass.
+        retry_after=timedelta(seconds=max(1, ceil(wait))),
+        headers={
+            "RateLimit-Policy": limits.policy_header[1].decode("ascii"),
+            "RateLimit": field[1].decode("ascii"),
+        },
+    )
+
+
+def _bind(rule: LimitRule, *, route: str, label: str, taken: set[str]) -> BoundLimit:
+    kind = kind_of(rule.key)
+    who = {KeyKind.ADDRESS: "address", KeyKind.CALLER: label, KeyKind.CUSTOM: "key"}[kind]
+    name = plain = f"{who}:{rule.amount}/{rule.window}s"
+    while name in taken:
+        name = f"{plain}:{len(taken)}"
+    place = f"route:{route}" if rule.scope is None else f"scope:{rule.scope}"
+    return BoundLimit(
+        rule=replace(rule, key=None) if kind is not KeyKind.CUSTOM else rule,
+        kind=kind,
+        # The numbers are part of the name: a changed limit starts with fresh buckets.
+        suffix=f"{place}:{rule.amount}/{rule.window}",
+        name=name,
+        key=None if kind is not KeyKind.CUSTOM or rule.key is None else _reader(rule.key),
+    )
+
+
+def _reader(key: Key) -> partial[str]:
+    return partial(_read, key, with_connection=takes_connection(key))
+
+
+def _read(key: Key, scope: Scope, *, with_connection: bool) -> str:
+    return custom_key(key(connection_of(scope)) if with_connection else key())

@@ -1,0 +1,112 @@
+"""Hold the values that the limiter and its stores hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from stockade.core.limits import LimitRule
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRequest:
+    """One bucket to take from.
+
+    Args:
+        key: Name of the bucket; the part in braces is the same for all buckets of one caller.
+        rule: What the bucket holds and what this request takes from it.
+    """
+
+    key: str
+    rule: LimitRule
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """How a bucket stands after a request.
+
+    Args:
+        allowed: Whether this bucket had enough.
+        remaining: Units that could be taken at once.
+        retry_after: Seconds until the same request would pass; 0 if it passed.
+        reset_after: Seconds until the bucket is full again.
+    """
+
+    allowed: bool
+    remaining: int
+    retry_after: float
+    reset_after: float
+
+
+class KeyKind(StrEnum):
+    """Who a limit counts for."""
+
+    ADDRESS = "address"
+    CALLER = "caller"
+    CUSTOM = "custom"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundLimit:
+    """A rule, ready to be checked on one route.
+
+    Args:
+        rule: The rule.
+        kind: Who it counts for.
+        suffix: The part of the bucket's key that follows the caller.
+        name: Name of the limit in the response headers.
+        key: Reads a custom key from the ASGI scope; set if and only if the kind is custom.
+    """
+
+    rule: LimitRule
+    kind: KeyKind
+    suffix: str
+    name: str
+    key: Callable[[MutableMapping[str, Any]], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledLimits:
+    """The limits of one route that are checked in one step.
+
+    Args:
+        limits: The limits; at least one.
+        policy_header: The ``RateLimit-Policy`` header, which is the same for each response.
+    """
+
+    limits: tuple[BoundLimit, ...]
+    policy_header: tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """When the limits of a route are checked.
+
+    Args:
+        before: What is checked before anybody is authenticated.
+        after: What is checked once the caller is known.
+    """
+
+    before: CompiledLimits | None = None
+    after: CompiledLimits | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultRules:
+    """The rules of routes that name none.
+
+    Args:
+        public: For open routes, by address.
+        authenticated: For routes that need a caller, by caller.
+        address: For all routes that need a caller together, by address, before authentication.
+        login: For routes that take a password, by address.
+        application: For all routes together, on top of their own.
+    """
+
+    public: tuple[LimitRule, ...]
+    authenticated: tuple[LimitRule, ...]
+    address: tuple[LimitRule, ...]
+    login: tuple[LimitRule, ...]
+    application: tuple[LimitRule, ...] = ()

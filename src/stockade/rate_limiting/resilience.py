@@ -1,0 +1,140 @@
+"""Decide what happens to requests while the store of the limits is away or slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from math import ceil
+from typing import assert_never
+
+from stockade.core.clock import Clock
+from stockade.errors import StoreError, UnavailableError
+from stockade.events import EventLog
+from stockade.rate_limiting.breaker import CircuitBreaker
+from stockade.rate_limiting.interfaces import LimitStore
+from stockade.rate_limiting.models import LimitRequest, LimitState
+from stockade.rate_limiting.settings import FailurePolicy, RateLimitingSettings
+
+
+class ResilientStore:
+    """Put a time limit, a circuit breaker and a declared failure policy around a store.
+
+    Whatever the store does, a request waits for it no longer than ``timeout``; after some failures
+    in a row it is not asked at all for ``cooldown``. One event says that it failed and one that it
+    answers again, not one for each request.
+
+    Args:
+        store: The store that may be away.
+        local: Store in this process, used under the policy ``local``; it must be bounded.
+        settings: Policy, timeout and breaker.
+        clock: Source of time.
+        events: Where failure and recovery are recorded.
+    """
+
+    def __init__(
+        self,
+        store: LimitStore,
+        *,
+        local: LimitStore,
+        settings: RateLimitingSettings,
+        clock: Clock,
+        events: EventLog,
+    ) -> None:
+        self._store = store
+        self._local = local
+        self._policy: FailurePolicy = settings.failure
+        self._timeout = settings.timeout
+        self._retry_after = timedelta(seconds=max(1, ceil(settings.cooldown)))
+        self._events = events
+        self._healthy = True
+        self._breaker = CircuitBreaker(
+            threshold=settings.failure_threshold, cooldown=settings.cooldown, clock=clock
+        )
+
+    async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        """Ask the store, or apply the failure policy.
+
+        Raises:
+            UnavailableError: The store is away and the policy is ``closed``.
+        """
+        if not self._breaker.admits():
+            return await self._fall_back(requests)
+        try:
+            async with asyncio.timeout(self._timeout):
+                states = await self._store.acquire(requests)
+        except (StoreError, TimeoutError) as error:
+            self._note_failure(error)
+            return await self._fall_back(requests, cause=error)
+        except BaseException:
+            # The request was cancelled, or something is broken; either way the breaker must not
+            # wait for its outcome.
+            self._breaker.abandon()
+            raise
+        self._note_success()
+        return states
+
+    async def reset(self, prefix: str) -> None:
+        """Forget buckets, here and in the store.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+        await self._local.reset(prefix)
+        await self._store.reset(prefix)
+
+    async def ping(self) -> None:
+        """Return if the store itself answers in time; the failure policy does not apply.
+
+        Raises:
+            StoreError: It does not.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._store.ping()
+        except TimeoutError as error:
+            raise StoreError("the store of the limits did not answer in time") from error
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._store.close()
+        await self._local.close()
+
+    async def _fall_back(
+        self, requests: Sequence[LimitRequest], *, cause: Exception | None = None
+    ) -> Sequence[LimitState]:
+        match self._policy:
+            case "closed":
+                raise UnavailableError(
+                    reason="rate_limiting.store_away", retry_after=self._retry_after
+                ) from cause
+            case "open":
+                return [
+                    LimitState(
+                        allowed=True,
+                        remaining=request.rule.amount,
+                        retry_after=0.0,
+                        reset_after=0.0,
+                    )
+                    for request in requests
+                ]
+            case "local":
+                return await self._local.acquire(requests)
+            case unknown:
+                assert_never(unknown)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._breaker.fail()
+        if self._healthy:
+            self._healthy = False
+            self._events.emit(
+                "rate_limiting.store_failed",
+                reason="rate_limiting.store_away",
+                details={"policy": self._policy, "error": type(error.__cause__ or error).__name__},
+            )
+
+    def _note_success(self) -> None:
+        self._breaker.succeed()
+        if not self._healthy:
+            self._healthy = True
+            self._events.emit("rate_limiting.store_recovered")

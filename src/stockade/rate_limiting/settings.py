@@ -1,0 +1,87 @@
+"""Settings of the limits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from stockade.errors import ConfigurationError
+from stockade.rate_limiting.keys import IPV6_PREFIX
+from stockade.rate_limiting.models import DefaultRules
+from stockade.rate_limiting.rules import parse_rules
+
+FailurePolicy = Literal["closed", "open", "local"]
+
+
+class RateLimitingSettings(BaseModel):
+    """What is limited by default, and what happens while the store is away."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    enabled: bool | None = Field(
+        default=None,
+        description="Whether limits apply; unset, not in the environments local and test.",
+    )
+    public: str = Field(
+        default="60/minute",
+        description="Limits of each open route without limits of its own, by address.",
+    )
+    authenticated: str = Field(
+        default="300/minute",
+        description="Limits of each other route without limits of its own, by caller.",
+    )
+    address: str = Field(
+        default="3000/minute",
+        description="Limits of all not open routes together, by address, before authentication.",
+    )
+    login: str = Field(
+        default="10/minute; 50/hour",
+        description="Limits of each route that takes a password, by address.",
+    )
+    ipv6_prefix: int = Field(
+        default=IPV6_PREFIX,
+        ge=16,
+        le=128,
+        description="Bits of an IPv6 address that name one client.",
+    )
+    failure: FailurePolicy = Field(
+        default="closed",
+        description="While the store is away: closed (refuse), open, local (count in this process).",
+    )
+    timeout: float = Field(
+        default=0.05, gt=0, le=5, description="Seconds within which the store must answer."
+    )
+    failure_threshold: int = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        description="Failures in a row after which the store is left alone.",
+    )
+    cooldown: float = Field(
+        default=1.0, gt=0, le=300, description="Seconds for which the store is then left alone."
+    )
+    max_keys: int = Field(
+        default=100_000,
+        ge=100,
+        le=10_000_000,
+        description="Buckets kept in memory at most; about 300 bytes each.",
+    )
+
+    @field_validator("public", "authenticated", "address", "login")
+    @classmethod
+    def _check_limits(cls, value: str) -> str:
+        try:
+            parse_rules(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    def default_rules(self) -> DefaultRules:
+        """Return the default limits as rules."""
+        return DefaultRules(
+            public=parse_rules(self.public),
+            authenticated=parse_rules(self.authenticated),
+            address=parse_rules(self.address, scope="stockade:address"),
+            login=parse_rules(self.login),
+        )

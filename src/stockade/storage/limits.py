@@ -1,0 +1,57 @@
+"""Choose the store of the limits by its address."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stockade.core.clock import Clock, SystemClock
+from stockade.errors import ConfigurationError
+from stockade.events import EventLog
+from stockade.rate_limiting.interfaces import LimitStore
+from stockade.rate_limiting.resilience import ResilientStore
+from stockade.rate_limiting.settings import RateLimitingSettings
+from stockade.storage.memory.limits import MemoryLimitStore
+
+_REDIS: Final = frozenset({"redis", "rediss", "unix"})
+
+
+def limit_store(
+    url: str, *, clock: Clock | None = None, timeout: float = 0.05, max_keys: int = 100_000
+) -> LimitStore:
+    """Build the store that an address names.
+
+    Args:
+        url: ``memory://``, ``redis://``, ``rediss://`` or ``unix://``; may hold a password.
+        clock: Source of time, for a store in memory.
+        timeout: Seconds within which a server must answer.
+        max_keys: Buckets that a store in memory keeps at most.
+
+    Raises:
+        ConfigurationError: The address is unknown or malformed, or a driver is not installed.
+    """
+    scheme, separator, _ = url.partition("://")
+    if scheme == "memory" and separator:
+        return MemoryLimitStore(clock=clock, max_keys=max_keys)
+    if scheme in _REDIS and separator:
+        from stockade.storage.redis.limits import RedisLimitStore
+
+        return RedisLimitStore.from_url(url, timeout=timeout)
+    # Only the scheme is quoted, and only where there is one: the rest may hold a password.
+    named = f"{scheme!r} names no store" if separator else "the address of the store has no scheme"
+    raise ConfigurationError(f"{named}: use memory://, redis://, rediss:// or unix://")
+
+
+def guarded_limit_store(
+    url: str, *, settings: RateLimitingSettings, events: EventLog, clock: Clock | None = None
+) -> LimitStore:
+    """Build the store that an address names, behind the failure policy if it can fail.
+
+    Raises:
+        ConfigurationError: As `limit_store`.
+    """
+    clock = clock or SystemClock()
+    store = limit_store(url, clock=clock, timeout=settings.timeout, max_keys=settings.max_keys)
+    if isinstance(store, MemoryLimitStore):
+        return store
+    local = MemoryLimitStore(clock=clock, max_keys=settings.max_keys)
+    return ResilientStore(store, local=local, settings=settings, clock=clock, events=events)

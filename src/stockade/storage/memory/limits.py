@@ -1,0 +1,116 @@
+"""Keep buckets in this process, and never more than a fixed number of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import Lock
+from typing import Final
+
+from stockade.core.clock import Clock, SystemClock
+from stockade.rate_limiting.gcra import MICROSECONDS, capacity_of, stand, take
+from stockade.rate_limiting.models import LimitRequest, LimitState
+
+# Buckets looked at for each new one: two keep up with what expires, eight are a fair sample of what
+# is least worth keeping.
+_SWEEP: Final = 2
+_SAMPLE: Final = 8
+
+# When the bucket is full again, and its capacity, both in microseconds.
+_Bucket = tuple[int, int]
+
+
+class MemoryLimitStore:
+    """Buckets in memory, for one process; safe for several threads.
+
+    A flood of distinct callers must not make it grow, and must not make it forget somebody who is
+    being refused: with no room left, it gives up the emptiest debt of a sample, so a bucket that
+    has been used up stays as long as untouched ones are about. To flush it, an attacker would have
+    to use up most of ``max_keys`` buckets, which takes that many addresses.
+
+    Args:
+        clock: Source of time.
+        max_keys: Buckets kept at most.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, max_keys: int = 100_000) -> None:
+        self._monotonic = (clock or SystemClock()).monotonic
+        self._max_keys = max_keys
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        """Take from all buckets, or from none where one of them has too little."""
+        with self._lock:
+            return self._acquire(requests, now=int(self._monotonic() * MICROSECONDS))
+
+    async def reset(self, prefix: str) -> None:
+        """Forget the buckets whose key starts with this; the empty prefix forgets them all."""
+        with self._lock:
+            for key in [key for key in self._buckets if key.startswith(prefix)]:
+                del self._buckets[key]
+
+    def clear(self) -> None:
+        """Forget all buckets."""
+        with self._lock:
+            self._buckets.clear()
+
+    async def ping(self) -> None:
+        """Return: memory always answers."""
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+    def _acquire(self, requests: Sequence[LimitRequest], *, now: int) -> list[LimitState]:
+        debts: dict[str, int] = {}  # By key, so that a bucket that is named twice is charged twice.
+        standing: list[int] = []
+        states: list[LimitState] = []
+        passed = True
+        for request in requests:
+            debt = debts.get(request.key)
+            if debt is None:
+                debt = self._debt(request, now)
+            standing.append(debt)
+            debts[request.key], state = take(debt, request.rule)
+            states.append(state)
+            passed = passed and state.allowed
+        if passed:
+            for request in requests:
+                self._put(request, now + debts[request.key], now)
+            return states
+        return [
+            stand(debt, request.rule) if state.allowed else state
+            for request, state, debt in zip(requests, states, standing, strict=True)
+        ]
+
+    def _debt(self, request: LimitRequest, now: int) -> int:
+        bucket = self._buckets.get(request.key)
+        if bucket is None or bucket[0] <= now:
+            return 0
+        return min(bucket[0] - now, capacity_of(request.rule))
+
+    def _put(self, request: LimitRequest, full_at: int, now: int) -> None:
+        if request.key not in self._buckets:
+            self._make_room(now)
+        self._buckets[request.key] = (full_at, capacity_of(request.rule))
+
+    def _make_room(self, now: int) -> None:
+        """Drop what has expired among the next few in line, and one more if there is no room.
+
+        Those that stay go to the end of the line, so that all get their turn and one that lives
+        long does not hide others that have expired.
+        """
+        full = len(self._buckets) >= self._max_keys
+        sample: list[tuple[float, str]] = []
+        for _ in range(min(_SAMPLE if full else _SWEEP, len(self._buckets))):
+            key, bucket = self._buckets.popitem(last=False)
+            if bucket[0] <= now:
+                full = False
+                continue
+            self._buckets[key] = bucket
+            sample.append(((bucket[0] - now) / bucket[1], key))
+        if full:
+            del self._buckets[min(sample)[1]]
