@@ -1,0 +1,1 @@
+"""Prove every layer of Stockade against real parts."""
