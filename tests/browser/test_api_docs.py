@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
@@ -207,15 +206,6 @@ class Visit:
         assert self.errors == []
         assert self.page.evaluate("window.violations") == []
         assert self.foreign == []
-
-
-@pytest.fixture(scope="module")
-def chromium_path() -> str:
-    """Return the installed Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    return path
 
 
 @pytest.fixture(scope="module")
