@@ -1,0 +1,357 @@
+"""Render every statement so that it touches the rows of one tenant, or refuse to render it.
+
+The dialect of an isolated engine gets a compiler of its own. Whatever the ORM or the Core builds is rendered
+by it, at any depth, so there is no list of places to remember. The tenant is a bound parameter: one compiled
+statement serves all tenants, and it can't be executed without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from sqlalchemy import Boolean, Column, Table, bindparam
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement, ColumnElement
+from sqlalchemy.util import immutabledict
+
+from stockade.tenancy.errors import OpaqueSQLError
+from stockade.tenancy.models import Reference, TablePlan
+from stockade.tenancy.opaque import (
+    is_plain_field,
+    is_plain_literal,
+    is_plain_operator,
+    is_querying_function,
+    is_raw_name,
+    is_understood_visit,
+)
+from stockade.tenancy.refusals import Refusals
+from stockade.tenancy.writes import column_name, written_names
+
+# The parts of a caller's keywords that decide how a bound parameter is rendered and counted.
+_BIND_KEYWORDS = ("literal_binds", "accumulate_bind_names", "visited_bindparam")
+
+
+class TenantCondition(ColumnElement[bool]):
+    """The condition that a row of a table belongs to the tenant; only `IsolatedCompiler` renders it.
+
+    Args:
+        plan: The plan of the table.
+    """
+
+    __visit_name__ = "stockade_tenant_condition"
+    inherit_cache = False
+    type = Boolean()
+
+    def __init__(self, plan: TablePlan) -> None:
+        self.plan = plan
+
+
+class IsolatedCompiler(SQLCompiler):
+    """A compiler for which a table is only ever the rows of one tenant.
+
+    `isolate_compiler` puts it in front of the compiler of a dialect.
+    """
+
+    plans: ClassVar[Mapping[Table, TablePlan]]
+    trusted_elements: ClassVar[frozenset[str]]
+    refusals: ClassVar[Refusals]
+
+    def __init__(self, dialect: Any, statement: ClauseElement | None, *args: Any, **kw: Any) -> None:  # noqa: ANN401 - the arguments of SQLCompiler
+        self._stockade_statement = statement
+        if statement is not None:
+            self._refuse_foreign_compilers(statement)
+        super().__init__(dialect, statement, *args, **kw)  # type: ignore[arg-type]  # None is allowed, for DDL.
+
+    def _opaque(self, what: str, advice: str, *, reason: str = "opaque_sql") -> OpaqueSQLError:
+        error = OpaqueSQLError(
+            f"{what} is refused on an isolated engine: {advice}", reason=f"tenancy.{reason}"
+        )
+        return self.refusals.record(error)
+
+    def _refuse_foreign_compilers(self, statement: ClauseElement) -> None:
+        for part in visitors.iterate(statement):
+            kind = type(part)
+            if hasattr(kind, "_compiler_dispatcher") and not self._is_trusted(kind):
+                raise self._opaque(
+                    f"{kind.__name__}, which has a compiler of its own,",
+                    "review it, then add it to TenancySettings.trusted_elements",
+                    reason="custom_element",
+                )
+
+    def _is_trusted(self, kind: type[object]) -> bool:
+        return any(f"{c.__module__}.{c.__qualname__}" in self.trusted_elements for c in kind.__mro__)
+
+    def _plan(self, table: object) -> TablePlan:
+        plan = self.plans.get(table) if isinstance(table, Table) else None
+        if plan is None:
+            raise self._opaque(
+                f"the table {getattr(table, 'name', table)!r}",
+                "it is not in the metadata that isolation was built from; use the mapped model",
+                reason="unknown_table",
+            )
+        return plan
+
+    # Reading: a table in a FROM clause is a filtered sub-select of the same name.
+
+    def visit_table(  # type: ignore[override]  # Untyped in SQLAlchemy.
+        self,
+        table: Any,  # noqa: ANN401
+        asfrom: bool = False,  # noqa: FBT001, FBT002
+        iscrud: bool = False,  # noqa: FBT001, FBT002
+        ashint: bool = False,  # noqa: FBT001, FBT002
+        enclosing_alias: Any = None,  # noqa: ANN401
+        **kw: Any,  # noqa: ANN401
+    ) -> str:
+        """Render a table; where rows are read from it, render the tenant's rows alone."""
+        plan = self._plan(table)
+        plain: str = super().visit_table(  # type: ignore[no-untyped-call]
+            table,
+            asfrom=asfrom,
+            iscrud=iscrud,
+            ashint=ashint,
+            enclosing_alias=enclosing_alias,
+            **kw,
+        )
+        if not plan.scoped or not asfrom or iscrud or ashint:
+            return plain
+        name = self.preparer.quote(plan.table.name)
+        condition = self._condition(plan, name, **kw)
+        rows = f"(SELECT * FROM {self.preparer.format_table(plan.table)} WHERE {condition})"
+        aliased = enclosing_alias is not None and isinstance(enclosing_alias.element, Table)
+        return rows if aliased else f"{rows} AS {name}"
+
+    def visit_stockade_tenant_condition(self, element: TenantCondition, **kw: Any) -> str:  # noqa: ANN401
+        """Render the condition of an UPDATE, a DELETE or an upsert."""
+        return self._condition(element.plan, self.preparer.quote(element.plan.table.name), **kw)
+
+    def _condition(self, plan: TablePlan, name: str, *, depth: int = 1, **kw: Any) -> str:  # noqa: ANN401
+        if plan.column is not None:
+            return f"{name}.{self.preparer.quote(plan.column.name)} = {self._tenant(plan, **kw)}"
+        return " AND ".join(self._owner(owner, name, depth, **kw) for owner in plan.owners)
+
+    def _owner(self, owner: Reference, name: str, depth: int, **kw: Any) -> str:  # noqa: ANN401
+        """Render that the row a foreign key points to belongs to the tenant."""
+        plan = self.plans[owner.remote[0].table]  # type: ignore[index]  # A foreign key points to a Table.
+        alias = f"stockade_{depth}"
+        locals_ = [f"{name}.{self.preparer.quote(local.name)}" for local, _ in owner.local]
+        pairs = zip(locals_, owner.remote, strict=True)
+        joined = " AND ".join(f"{alias}.{self.preparer.quote(c.name)} = {text}" for text, c in pairs)
+        condition = self._condition(plan, alias, depth=depth + 1, **kw)
+        table = self.preparer.format_table(plan.table)
+        owned = f"EXISTS (SELECT 1 FROM {table} AS {alias} WHERE {joined} AND {condition})"
+        if not owner.nullable:
+            return owned
+        nowhere = " OR ".join(f"{text} IS NULL" for text in locals_)
+        return f"({nowhere} OR {owned})"
+
+    def _tenant(self, plan: TablePlan, **kw: Any) -> str:  # noqa: ANN401
+        keywords = {key: kw[key] for key in _BIND_KEYWORDS if key in kw}
+        return self.process(_tenant_parameter(plan), **keywords)
+
+    def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render a column, without the schema where its table became a sub-select."""
+        if column.is_literal and not is_plain_literal(column.name):
+            raise self._opaque("literal_column()", "use a column, a literal() or a bindparam()")
+        if is_raw_name(column.name):
+            raise self._opaque("an unquoted name", "leave out quote=False")
+        text = super().visit_column(column, *args, **kw)
+        table = column.table
+        if isinstance(table, Table) and table.schema and self._plan(table).scoped:
+            return text.removeprefix(f"{self.preparer.quote_schema(table.schema)}.")
+        return text
+
+    # Writing: the tenant is part of what is written, and of what is matched.
+
+    def _target(self, statement: Any) -> TablePlan:  # noqa: ANN401
+        return self._plan(target_table(statement))
+
+    def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render an INSERT whose tenant is the session's, whatever the statement says."""
+        plan = self._target(insert_stmt)
+        if not (plan.scoped or plan.references):
+            return str(super().visit_insert(insert_stmt, *args, **kw))  # type: ignore[no-untyped-call]
+        self._require_top(insert_stmt, plan)
+        if insert_stmt.select is not None or insert_stmt._multi_values:  # noqa: SLF001 - there is no public name.
+            raise self._opaque(
+                f"INSERT from SELECT or with several VALUES into {plan.table.fullname}",
+                "pass a list of rows: execute(insert(Model), rows)",
+                reason="unverifiable_write",
+            )
+        if plan.column is not None:
+            insert_stmt = _with_tenant(insert_stmt, plan, plan.column)
+        text = str(super().visit_insert(insert_stmt, *args, **kw))  # type: ignore[no-untyped-call]
+        self._require_target(plan)
+        return text
+
+    def visit_update(self, update_stmt: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render an UPDATE of the tenant's rows that leaves them with the tenant."""
+        plan = self._target(update_stmt)
+        if plan.scoped or plan.references:
+            self._require_top(update_stmt, plan)
+            if not plan.names.isdisjoint(written_names(update_stmt) | set(self.column_keys or ())):
+                raise self._opaque(
+                    f"UPDATE of the tenant column of {plan.table.fullname}",
+                    "a row never changes its tenant",
+                    reason="tenant_changed",
+                )
+        if plan.scoped:
+            update_stmt = update_stmt.where(TenantCondition(plan))
+        text = super().visit_update(update_stmt, *args, **kw)
+        if plan.scoped:
+            self._require_target(plan)
+        return text
+
+    def visit_delete(self, delete_stmt: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render a DELETE of the tenant's rows."""
+        plan = self._target(delete_stmt)
+        if plan.scoped:
+            delete_stmt = delete_stmt.where(TenantCondition(plan))
+        return super().visit_delete(delete_stmt, *args, **kw)
+
+    def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> str:  # noqa: ANN401
+        """Render the update of an upsert, which finds the tenant's rows alone."""
+        plan = self._target(self.stack[-1]["selectable"])
+        guarded = {name for ref in plan.references for _, names in ref.local for name in names}
+        for key, value in on_conflict.update_values_to_set.items():
+            name = column_name(key)
+            if name in plan.names or (name in guarded and not _is_excluded(value, name)):
+                raise self._opaque(
+                    f"ON CONFLICT DO UPDATE of {plan.table.fullname}.{name}",
+                    "leave the tenant out, and set references to excluded.<column>",
+                    reason="unverifiable_write",
+                )
+        if plan.scoped:
+            condition: ColumnElement[bool] = TenantCondition(plan)
+            present = on_conflict.update_whereclause
+            on_conflict = on_conflict._clone()  # noqa: SLF001 - the statement may be shared.
+            on_conflict.update_whereclause = condition if present is None else present & condition
+        return str(super().visit_on_conflict_do_update(on_conflict, **kw))  # type: ignore[misc]
+
+    def _require_top(self, statement: object, plan: TablePlan) -> None:
+        """Refuse a write inside another statement: nobody has seen the values it writes."""
+        top = self._stockade_statement
+        if statement is not top and statement is not getattr(top, "element", None):
+            top = getattr(top, "_resolved", None)  # A lambda_stmt().
+            if statement is not top:
+                raise self._opaque(
+                    f"an INSERT or UPDATE of {plan.table.fullname} inside another statement",
+                    "execute it on its own",
+                    reason="unverifiable_write",
+                )
+
+    def _require_target(self, plan: TablePlan) -> None:
+        """Refuse a statement that the ORM has turned into a write of another table."""
+        state: Any = self.dml_compile_state
+        if self.plans.get(state.statement.table) is not plan:
+            raise self._opaque(
+                f"a write of {plan.table.fullname} that became one of another table",
+                "write each table on its own",
+                reason="unverifiable_write",
+            )
+
+    # Raw SQL inside understood elements.
+
+    def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render a function call, unless the function runs SQL of its own."""
+        if is_querying_function(func.name) or is_raw_name(func.name):
+            raise self._opaque(
+                f"the function {func.name}()", "it can read rows that its arguments don't show"
+            )
+        return super().visit_function(func, *args, **kw)
+
+    def visit_extract(self, extract: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render EXTRACT, whose field is a word."""
+        if not is_plain_field(extract.field):
+            raise self._opaque("a field of extract() that is not one word", "name the field")
+        return str(super().visit_extract(extract, **kw))  # type: ignore[no-untyped-call]
+
+    def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render a custom operator between two operands."""
+        self._require_plain(operator)
+        return str(super().visit_custom_op_binary(element, operator, **kw))  # type: ignore[no-untyped-call]
+
+    def visit_custom_op_unary_operator(self, element: Any, operator: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render a custom operator before an operand."""
+        self._require_plain(operator)
+        return str(super().visit_custom_op_unary_operator(element, operator, **kw))  # type: ignore[no-untyped-call]
+
+    def visit_custom_op_unary_modifier(self, element: Any, operator: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Render a custom operator after an operand."""
+        self._require_plain(operator)
+        return str(super().visit_custom_op_unary_modifier(element, operator, **kw))  # type: ignore[no-untyped-call]
+
+    def _require_plain(self, operator: Any) -> None:  # noqa: ANN401
+        if not is_plain_operator(operator.opstring):
+            raise self._opaque("op() with more than one operator", "compose conditions with and_(), or_()")
+
+    def get_statement_hint_text(self, hint_texts: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Refuse hints: their text becomes part of the statement as it is."""
+        raise self._opaque("a statement hint", "leave it out")
+
+    def format_from_hint_text(self, *args: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        """Refuse hints on tables, as on statements."""
+        raise self._opaque("a table hint", "leave it out")
+
+
+def _tenant_parameter(plan: TablePlan) -> Any:  # noqa: ANN401
+    """Return the parameter for the tenant; without a value at execution the statement can't run."""
+    assert plan.column is not None  # noqa: S101 - callers asked for a column.
+    return bindparam(plan.parameter, type_=plan.column.type, required=True)
+
+
+def target_table(statement: Any) -> object:  # noqa: ANN401
+    """Return the table that a write is for.
+
+    The ORM sends one statement to each table of a joined inheritance and notes the table beside it.
+    """
+    notes = statement._annotations  # noqa: SLF001 - there is no public name.
+    for name in ("_emit_insert_table", "_emit_update_table"):
+        if name in notes:
+            return notes[name]
+    return statement.table
+
+
+def _with_tenant(statement: Any, plan: TablePlan, column: Column[Any]) -> Any:  # noqa: ANN401
+    """Return an INSERT whose only value for the tenant column is the parameter of the session."""
+    given = statement._values or {}  # noqa: SLF001 - there is no public name.
+    kept = {key: value for key, value in given.items() if column_name(key) not in plan.names}
+    changed = statement._clone()  # noqa: SLF001
+    changed._values = immutabledict({**kept, column: _tenant_parameter(plan)})  # noqa: SLF001
+    return changed
+
+
+def _is_excluded(value: Any, name: str) -> bool:  # noqa: ANN401
+    table = getattr(value, "table", None)
+    return getattr(table, "name", None) == "excluded" and name in {value.key, value.name}
+
+
+def isolate_compiler(
+    base: type[SQLCompiler],
+    *,
+    plans: Mapping[Table, TablePlan],
+    trusted_elements: frozenset[str],
+    refusals: Refusals,
+) -> type[IsolatedCompiler]:
+    """Return the compiler of a dialect with isolation in front and without what is not understood."""
+    own = set(vars(IsolatedCompiler))
+    unknown = [
+        name
+        for name in dir(base)
+        if name.startswith("visit_") and name not in own and not is_understood_visit(name)
+    ]
+    namespace: dict[str, Any] = {name: _refuse_visit(name) for name in unknown}
+    namespace |= {"plans": plans, "trusted_elements": trusted_elements, "refusals": refusals}
+    return type(f"Isolated{base.__name__}", (IsolatedCompiler, base), namespace)
+
+
+def _refuse_visit(name: str) -> Callable[..., str]:
+    what = {"visit_textclause": "text()", "visit_textual_select": "text().columns()"}.get(
+        name, f"{name.removeprefix('visit_')}()"
+    )
+
+    def refuse(self: IsolatedCompiler, *args: Any, **kw: Any) -> str:  # noqa: ANN401, ARG001
+        raise self._opaque(what, "write it with the ORM or the Core, whose tables can be filtered")
+
+    return refuse

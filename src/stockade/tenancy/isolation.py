@@ -1,0 +1,188 @@
+"""Put tenant isolation in force on an engine, and make sessions for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, overload
+
+from sqlalchemy import Engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from stockade.core.identity import TenantId
+from stockade.errors import ConfigurationError
+from stockade.events import EventLog
+from stockade.tenancy.compiler import IsolatedCompiler, isolate_compiler
+from stockade.tenancy.errors import TenantRequiredError
+from stockade.tenancy.guard import StatementGuard
+from stockade.tenancy.models import TenantBinding
+from stockade.tenancy.planning import Base, IsolationPlan, plan_isolation
+from stockade.tenancy.refusals import Refusals
+from stockade.tenancy.session import TenantObjects, TenantSession
+from stockade.tenancy.settings import TenancySettings
+
+# Where the rewritten SQL was run against real servers; elsewhere nobody knows that it holds.
+_DIALECTS = frozenset({"postgresql", "sqlite"})
+
+
+class Isolation:
+    """Tenant isolation for the tables of an application (requirement R9).
+
+    Build it when all models are imported, `install` it on the engine before anything else uses that engine,
+    and take every session from `session_factory`.
+
+    Args:
+        bases: Declarative bases, registries or `MetaData` that hold the tables. A table that is in none of
+            them is refused.
+        settings: The settings.
+        events: Where refusals are recorded.
+    """
+
+    def __init__(
+        self,
+        bases: Base | Iterable[Base],
+        *,
+        settings: TenancySettings | None = None,
+        events: EventLog,
+    ) -> None:
+        self._settings = settings or TenancySettings()
+        self._refusals = Refusals(events)
+        self._plan = plan_isolation(bases, self._settings)
+        self._objects = TenantObjects(self._plan.tables, self._refusals)
+        self._installed: list[Engine] = []
+
+    @property
+    def plan(self) -> IsolationPlan:
+        """How each table is isolated; for the audit."""
+        return self._plan
+
+    def check(self) -> None:
+        """Make sure that every table can be isolated.
+
+        Raises:
+            ConfigurationError: Some can't; one line each says which and what to change.
+        """
+        if self._plan.problems:
+            raise ConfigurationError("\n".join(f"tenancy: {line}" for line in self._plan.problems))
+
+    def install(self, engine: AsyncEngine | Engine) -> None:
+        """Put isolation in force on an engine, and on no other.
+
+        Raises:
+            ConfigurationError: A table can't be isolated, the database is not supported, or the engine is
+                isolated already.
+        """
+        self.check()
+        sync_engine = _sync(engine)
+        dialect = sync_engine.dialect
+        if dialect.name not in _DIALECTS:
+            raise ConfigurationError(
+                f"tenancy: {dialect.name} is not supported: use PostgreSQL or SQLite"
+            )
+        compiler: type[SQLCompiler] = dialect.statement_compiler
+        if issubclass(compiler, IsolatedCompiler):
+            raise ConfigurationError("tenancy: the engine is isolated already: install once")
+        dialect.statement_compiler = isolate_compiler(
+            compiler,
+            plans=self._plan.tables,
+            trusted_elements=self._settings.trusted_elements,
+            refusals=self._refusals,
+        )
+        guard = StatementGuard(self._plan.tables, self._refusals)
+        event.listen(sync_engine, "before_execute", guard.before_execute, retval=True)
+        event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute)
+        # What was compiled before is not isolated; the guard would refuse it, forever.
+        sync_engine.clear_compiled_cache()
+        self._installed.append(sync_engine)
+
+    def is_installed(self, engine: AsyncEngine | Engine) -> bool:
+        """Tell whether this isolation was installed on an engine."""
+        return any(_sync(engine) is known for known in self._installed)
+
+    def bind(self, tenant_id: TenantId | None) -> TenantBinding:
+        """Return what a connection needs to work for a tenant.
+
+        Raises:
+            TenantRequiredError: There is no tenant, or it does not fit the tenant columns.
+        """
+        try:
+            if not tenant_id:
+                raise TenantRequiredError(
+                    "a tenant's session was asked for without a tenant", reason="tenancy.no_tenant"
+                )
+            parameters = {
+                kind.parameter: kind.convert(tenant_id) for kind in self._plan.kinds.values()
+            }
+        except TenantRequiredError as error:
+            self._refusals.record(error)
+            raise
+        return TenantBinding(tenant_id=tenant_id, parameters=parameters)
+
+    @overload
+    def session_factory(self, engine: AsyncEngine) -> TenantSessionFactory: ...
+    @overload
+    def session_factory(self, engine: Engine) -> SyncTenantSessionFactory: ...
+    def session_factory(
+        self, engine: AsyncEngine | Engine
+    ) -> TenantSessionFactory | SyncTenantSessionFactory:
+        """Return what makes sessions on an isolated engine, each for one tenant.
+
+        Raises:
+            ConfigurationError: `install` was not called for the engine.
+        """
+        if not self.is_installed(engine):
+            raise ConfigurationError(
+                "tenancy: session_factory() needs an engine that isolation is installed on"
+            )
+        if isinstance(engine, AsyncEngine):
+            return TenantSessionFactory(self, engine, self._objects)
+        return SyncTenantSessionFactory(self, engine, self._objects)
+
+
+class TenantSessionFactory:
+    """Make an `AsyncSession` for a tenant; `Isolation.session_factory` returns it."""
+
+    def __init__(self, isolation: Isolation, engine: AsyncEngine, objects: TenantObjects) -> None:
+        self._isolation = isolation
+        self._engine = engine
+        self._objects = objects
+
+    def __call__(self, tenant_id: TenantId | None) -> AsyncSession:
+        """Return a new session; use it as ``async with factory(tenant_id) as session:``.
+
+        Raises:
+            TenantRequiredError: There is no tenant, or it does not fit the tenant columns.
+        """
+        options: dict[str, Any] = {
+            "objects": self._objects,
+            "binding": self._isolation.bind(tenant_id),
+        }
+        return AsyncSession(
+            self._engine, sync_session_class=TenantSession, expire_on_commit=False, **options
+        )
+
+
+class SyncTenantSessionFactory:
+    """Make a `Session` for a tenant; `Isolation.session_factory` returns it."""
+
+    def __init__(self, isolation: Isolation, engine: Engine, objects: TenantObjects) -> None:
+        self._isolation = isolation
+        self._engine = engine
+        self._objects = objects
+
+    def __call__(self, tenant_id: TenantId | None) -> TenantSession:
+        """Return a new session; use it as ``with factory(tenant_id) as session:``.
+
+        Raises:
+            TenantRequiredError: There is no tenant, or it does not fit the tenant columns.
+        """
+        return TenantSession(
+            self._engine,
+            objects=self._objects,
+            binding=self._isolation.bind(tenant_id),
+            expire_on_commit=False,
+        )
+
+
+def _sync(engine: AsyncEngine | Engine) -> Engine:
+    return engine.sync_engine if isinstance(engine, AsyncEngine) else engine

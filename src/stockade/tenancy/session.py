@@ -1,0 +1,164 @@
+"""Make sessions that belong to one tenant for life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.orm import Mapper, Session, SessionTransaction, object_mapper
+
+from stockade.core.identity import TenantId
+from stockade.tenancy.errors import CrossTenantError, OpaqueSQLError
+from stockade.tenancy.guard import BINDING_OPTION
+from stockade.tenancy.models import TablePlan, TenantBinding
+from stockade.tenancy.refusals import Refusals
+
+_Object = TypeVar("_Object")
+
+
+class TenantObjects:
+    """Know where mapped objects keep their tenant, and compare it.
+
+    Args:
+        plans: How each table is isolated.
+        refusals: Where refusals are recorded.
+    """
+
+    def __init__(self, plans: Mapping[Table, TablePlan], refusals: Refusals) -> None:
+        self._plans = plans
+        self.refusals = refusals
+        self._attributes: dict[Mapper[Any], tuple[str, str] | None] = {}
+
+    def require_own(self, instance: object, binding: TenantBinding, *, stamp: bool = False) -> None:
+        """Refuse an object of another tenant; with ``stamp``, give one without a tenant its own.
+
+        Raises:
+            CrossTenantError: The object belongs to another tenant.
+        """
+        mapper = object_mapper(instance)
+        if mapper not in self._attributes:
+            self._attributes[mapper] = self._attribute(mapper)
+        found = self._attributes[mapper]
+        if found is None:
+            return
+        attribute, parameter = found
+        value = vars(instance).get(attribute)
+        if value is None and stamp:
+            setattr(instance, attribute, binding.parameters[parameter])
+        elif value is not None and value != binding.parameters[parameter]:
+            error = CrossTenantError(
+                f"an object of {mapper.class_.__name__} in a tenant's session is another tenant's",
+                reason="tenancy.foreign_object",
+            )
+            raise self.refusals.record(
+                error, table=str(mapper.local_table), tenant_id=binding.tenant_id
+            )
+
+    def _attribute(self, mapper: Mapper[Any]) -> tuple[str, str] | None:
+        """Return the attribute that holds the tenant and the parameter that is compared with it."""
+        for table in mapper.tables:
+            plan = self._plans.get(table)  # type: ignore[call-overload]  # Anything hashable may be asked for.
+            if plan is not None and plan.column is not None:
+                return mapper.get_property_by_column(plan.column).key, plan.parameter
+        return None
+
+
+class TenantSession(Session):
+    """A session whose every transaction, read and object is one tenant's.
+
+    `Isolation.session_factory` makes it. It can't be given another tenant or another engine.
+
+    Args:
+        bind: The isolated engine.
+        objects: What is known about the application's models.
+        binding: The tenant.
+    """
+
+    def __init__(
+        self,
+        bind: Engine | Connection,
+        *,
+        objects: TenantObjects,
+        binding: TenantBinding,
+        **options: Any,  # noqa: ANN401 - the options of Session, which AsyncSession passes on
+    ) -> None:
+        super().__init__(bind, **options)
+        self._stockade_bind = bind
+        self._stockade_objects = objects
+        self._stockade_binding = binding
+
+    @property
+    def tenant_id(self) -> TenantId:
+        """The tenant of the session."""
+        return self._stockade_binding.tenant_id
+
+    def get_bind(self, *args: Any, **kw: Any) -> Engine | Connection:  # noqa: ANN401
+        """Return the isolated engine.
+
+        Raises:
+            OpaqueSQLError: Another engine is asked for, on which nothing is isolated.
+        """
+        found = super().get_bind(*args, **kw)
+        if found is not self._stockade_bind:
+            raise self._refuse_opaque(
+                "a tenant's session was to use another engine: open a session of that engine",
+                reason="tenancy.other_engine",
+            )
+        return found
+
+    def merge(self, instance: _Object, *, load: bool = True, options: Any = None) -> _Object:  # noqa: ANN401
+        """Copy an object into the session, as `Session.merge` does.
+
+        Raises:
+            CrossTenantError: The object is another tenant's.
+            OpaqueSQLError: ``load=False``, which would trust the object without asking the database.
+        """
+        self._check_merge([instance], load=load)
+        return super().merge(instance, load=load, options=options)
+
+    def merge_all(
+        self,
+        instances: Iterable[_Object],
+        *,
+        load: bool = True,
+        options: Any = None,  # noqa: ANN401
+    ) -> Sequence[_Object]:
+        """Copy objects into the session, as `merge` does for each."""
+        instances = list(instances)
+        self._check_merge(instances, load=load)
+        return super().merge_all(instances, load=load, options=options)
+
+    def _check_merge(self, instances: Iterable[object], *, load: bool) -> None:
+        if not load:
+            raise self._refuse_opaque(
+                "merge(load=False) is refused in a tenant's session: nothing proves whose the object is",
+                reason="tenancy.unverifiable_object",
+            )
+        for instance in instances:
+            self._stockade_objects.require_own(instance, self._stockade_binding)
+
+    def _refuse_opaque(self, message: str, *, reason: str) -> OpaqueSQLError:
+        error = OpaqueSQLError(message, reason=reason)
+        return self._stockade_objects.refusals.record(error, tenant_id=self.tenant_id)
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _bind_connection(
+    session: TenantSession, _transaction: SessionTransaction, connection: Connection
+) -> None:
+    """Tell the connection whose it is, before it runs anything for the session."""
+    connection.execution_options(**{BINDING_OPTION: session._stockade_binding})  # noqa: SLF001 - same module.
+
+
+@event.listens_for(TenantSession, "before_attach")
+def _check_object(session: TenantSession, instance: object) -> None:
+    """Keep objects that another session loaded for another tenant out of the identity map."""
+    session._stockade_objects.require_own(instance, session._stockade_binding)  # noqa: SLF001
+
+
+@event.listens_for(TenantSession, "before_flush")
+def _stamp_objects(session: TenantSession, _context: object, _instances: object) -> None:
+    """Write the tenant into new objects, so that they show it without being loaded again."""
+    for instance in session.new:
+        session._stockade_objects.require_own(instance, session._stockade_binding, stamp=True)  # noqa: SLF001
