@@ -13,6 +13,7 @@ from stockade.core.exchange import Exchange
 from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
 from stockade.errors import RateLimitedError
+from stockade.events import EventLog
 from stockade.rate_limiting.compat import Limiter
 from stockade.rate_limiting.dependencies import connection_of
 from stockade.rate_limiting.headers import (
@@ -43,10 +44,14 @@ class RateLimiter:
     Args:
         store: Where the buckets are kept.
         settings: Default limits; ``enabled`` unset counts as on.
+        events: Where refusals are recorded, with the names of the limits that were used up.
     """
 
-    def __init__(self, store: LimitStore, *, settings: RateLimitingSettings) -> None:
+    def __init__(
+        self, store: LimitStore, *, settings: RateLimitingSettings, events: EventLog
+    ) -> None:
         self._store = store
+        self._events = events
         self._enabled = settings.enabled is not False
         self._prefix = settings.ipv6_prefix
         self._defaults = settings.default_rules()
@@ -137,8 +142,22 @@ class RateLimiter:
         field = (RATE_LIMIT, render_states(bound, states))
         for state in states:
             if not state.allowed:
+                self._record(bound, states, scope)
                 raise _refusal(limits, states, field)
         exchange.headers += (limits.policy_header, field)
+
+    def _record(
+        self, bound: Sequence[BoundLimit], states: Sequence[LimitState], scope: Scope
+    ) -> None:
+        used_up = (
+            limit.name for limit, state in zip(bound, states, strict=True) if not state.allowed
+        )
+        self._events.emit(
+            "rate_limiting.refused",
+            scope=scope,
+            reason="rate_limiting.exceeded",
+            details={"limits": ", ".join(used_up)},
+        )
 
     async def reset(self, subject: str | None = None) -> None:
         """Forget the buckets of one caller, named as `get_rate_limit_key` names it, or all of them.

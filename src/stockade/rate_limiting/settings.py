@@ -47,7 +47,7 @@ class RateLimitingSettings(BaseModel):
     )
     failure: FailurePolicy = Field(
         default="closed",
-        description="While the store is away: closed (refuse), open, local (count in this process).",
+        description="While the store is away: closed (refuse), open, or local (count in process).",
     )
     timeout: float = Field(
         default=0.05, gt=0, le=5, description="Seconds within which the store must answer."

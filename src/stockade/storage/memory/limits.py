@@ -65,6 +65,8 @@ class MemoryLimitStore:
         """Do nothing: there is nothing to give back."""
 
     def _acquire(self, requests: Sequence[LimitRequest], *, now: int) -> list[LimitState]:
+        if len(requests) == 1:
+            return [self._acquire_one(requests[0], now)]
         debts: dict[str, int] = {}  # By key, so that a bucket that is named twice is charged twice.
         standing: list[int] = []
         states: list[LimitState] = []
@@ -85,6 +87,13 @@ class MemoryLimitStore:
             stand(debt, request.rule) if state.allowed else state
             for request, state, debt in zip(requests, states, standing, strict=True)
         ]
+
+    def _acquire_one(self, request: LimitRequest, now: int) -> LimitState:
+        """Do the same for one bucket, which is what most requests ask for, at half the cost."""
+        debt, state = take(self._debt(request, now), request.rule)
+        if state.allowed:
+            self._put(request, now + debt, now)
+        return state
 
     def _debt(self, request: LimitRequest, now: int) -> int:
         bucket = self._buckets.get(request.key)
