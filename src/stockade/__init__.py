@@ -1,3 +1,31 @@
-"""Put defence in depth around FastAPI, Pydantic and SQLAlchemy backends."""
+"""Defence in depth for FastAPI, Pydantic and SQLAlchemy backends, with proof that each layer is in force."""
+
+from stockade.application import Stockade
+from stockade.authorization import (
+    require_admin_role,
+    require_fresh,
+    require_permission,
+    require_role,
+)
+from stockade.core.dependencies import current_principal
+from stockade.core.identity import Principal
+from stockade.gate.dependencies import body_limit, public
+from stockade.rate_limiting import rate_limit, unlimited
+from stockade.settings import Settings
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Principal",
+    "Settings",
+    "Stockade",
+    "body_limit",
+    "current_principal",
+    "public",
+    "rate_limit",
+    "require_admin_role",
+    "require_fresh",
+    "require_permission",
+    "require_role",
+    "unlimited",
+]

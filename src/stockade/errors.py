@@ -98,7 +98,9 @@ class RateLimitedError(DeniedError):
 
     code = "rate_limited"
 
-    def __init__(self, *, reason: str, retry_after: timedelta, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, reason: str, retry_after: timedelta, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(reason=reason)
         self.retry_after = retry_after
         self.headers = dict(headers or {})

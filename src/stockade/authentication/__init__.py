@@ -2,7 +2,11 @@
 
 from stockade.authentication.authenticator import BearerAuthenticator
 from stockade.core.dependencies import current_principal
-from stockade.authentication.errors import InvalidCredentialsError, InvalidTokenError, PasswordTooLongError
+from stockade.authentication.errors import (
+    InvalidCredentialsError,
+    InvalidTokenError,
+    PasswordTooLongError,
+)
 from stockade.authentication.interfaces import AccountStore
 from stockade.authentication.models import Account, IssuedToken
 from stockade.authentication.passwords import BcryptHasher, HashingPool

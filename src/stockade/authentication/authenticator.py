@@ -138,12 +138,14 @@ class IdentityCache:
         clock: Source of time.
     """
 
-    def __init__(self, accounts: AccountStore, *, settings: AuthenticationSettings, clock: Clock) -> None:
+    def __init__(
+        self, accounts: AccountStore, *, settings: AuthenticationSettings, clock: Clock
+    ) -> None:
         self._accounts = accounts
         self._lifetime = settings.identity_cache_lifetime
         self._clock = clock
-        self._entries: BoundedCache[tuple[UserId, TenantId | None], tuple[float, Account]] = BoundedCache(
-            settings.identity_cache_size
+        self._entries: BoundedCache[tuple[UserId, TenantId | None], tuple[float, Account]] = (
+            BoundedCache(settings.identity_cache_size)
         )
 
     async def load(self, user_id: UserId, tenant_id: TenantId | None) -> Account:

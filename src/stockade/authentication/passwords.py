@@ -92,7 +92,9 @@ class HashingPool:
             UnavailableError: The queue is full.
         """
         if self._waiting >= self._room:
-            raise UnavailableError(reason="authentication.hashing_queue_full", retry_after=timedelta(seconds=1))
+            raise UnavailableError(
+                reason="authentication.hashing_queue_full", retry_after=timedelta(seconds=1)
+            )
         self._waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
         # The place is free when the thread is, not when the client goes away: a cancelled wait still occupies a thread.

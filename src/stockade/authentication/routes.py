@@ -76,9 +76,16 @@ def make_auth_router(
         except InvalidCredentialsError as error:
             events.emit("authentication.login_failed", scope=request.scope, reason=error.reason)
             # RFC 6749, section 5.2: one answer for every way in which the two do not belong together.
-            answer = {"error": "invalid_grant", "error_description": "The address or the password is wrong."}
+            answer = {
+                "error": "invalid_grant",
+                "error_description": "The address or the password is wrong.",
+            }
             return JSONResponse(answer, status_code=400, headers=_NO_STORE)
-        events.emit("authentication.login_succeeded", scope=request.scope, details={"user_id": account.user_id})
+        events.emit(
+            "authentication.login_succeeded",
+            scope=request.scope,
+            details={"user_id": account.user_id},
+        )
         granted = TokenAnswer(access_token=token.value, expires_in=token.expires_in)
         return JSONResponse(granted.model_dump(), headers=_NO_STORE)
 

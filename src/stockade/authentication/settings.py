@@ -35,7 +35,9 @@ class AuthenticationSettings(BaseModel):
     access_token_lifetime: timedelta = Field(
         default=timedelta(minutes=10), ge=timedelta(minutes=1), le=timedelta(minutes=60)
     )
-    leeway: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2))
+    leeway: timedelta = Field(
+        default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2)
+    )
     token_cache_size: int = Field(default=10_000, ge=0, le=1_000_000)
     identity_cache_lifetime: float = Field(default=1.0, ge=0, le=5)
     identity_cache_size: int = Field(default=10_000, ge=1, le=1_000_000)

@@ -63,4 +63,6 @@ class PasswordSignIn:
         if not self._hasher.needs_rehash(account.password_hash):
             return
         new = await self._pool.run(self._hasher.hash, password)
-        await self._accounts.replace_password_hash(account.user_id, old=account.password_hash, new=new)
+        await self._accounts.replace_password_hash(
+            account.user_id, old=account.password_hash, new=new
+        )

@@ -106,7 +106,9 @@ class AccessTokens:
         raise InvalidTokenError(reason="authentication.token_key")
 
 
-def read_claims(claims: dict[str, Any], *, settings: AuthenticationSettings, now: datetime) -> AccessToken:
+def read_claims(
+    claims: dict[str, Any], *, settings: AuthenticationSettings, now: datetime
+) -> AccessToken:
     """Check the claims of a token whose signature holds.
 
     Raises:
@@ -163,5 +165,3 @@ def _make_key(algorithm: str, material: bytes) -> OctKey | OKPKey:
         key = OKPKey.import_key(pem)
     key.ensure_kid()
     return key
-
-

@@ -15,7 +15,7 @@ from stockade.authorization.rules import decide
 from stockade.core.clock import SystemClock
 from stockade.core.dependencies import current_principal
 from stockade.core.identity import Principal, TenantRole
-from stockade.core.policy import Policy, attach
+from stockade.core.policy import Policy, attach_to_dependency
 from stockade.errors import ConfigurationError, ForbiddenError, StepUpRequiredError
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def require_role(*roles: str) -> Callable[..., Awaitable[Principal]]:
         message = "require_role() needs at least one role"
         raise ConfigurationError(message)
     names = frozenset(str(role) for role in roles)
-    return _make_dependency(Policy(roles=(names,), origins=(f"require_role({', '.join(sorted(names))})",)))
+    return _make_dependency(
+        Policy(roles=(names,), origins=(f"require_role({', '.join(sorted(names))})",))
+    )
 
 
 def require_permission(*permissions: str) -> Callable[..., Awaitable[Principal]]:
@@ -49,7 +51,9 @@ def require_permission(*permissions: str) -> Callable[..., Awaitable[Principal]]
         message = "require_permission() needs at least one permission"
         raise ConfigurationError(message)
     names = frozenset(str(permission) for permission in permissions)
-    return _make_dependency(Policy(permissions=names, origins=(f"require_permission({', '.join(sorted(names))})",)))
+    return _make_dependency(
+        Policy(permissions=names, origins=(f"require_permission({', '.join(sorted(names))})",))
+    )
 
 
 def require_fresh(max_age: timedelta) -> Callable[..., Awaitable[Principal]]:
@@ -85,7 +89,7 @@ def _make_dependency(policy: Policy) -> Callable[..., Awaitable[Principal]]:
         return principal
 
     require.__doc__ = f"Give the caller, who must satisfy {policy.origins[0]}."
-    return attach(require, policy)
+    return attach_to_dependency(require, policy)
 
 
 require_admin_role = require_role(TenantRole.ADMIN, TenantRole.OWNER)

@@ -25,12 +25,17 @@ def decide(policy: Policy, principal: Principal, *, now: datetime) -> Decision:
     if not principal.is_super_admin:
         for wanted in policy.roles:
             if wanted.isdisjoint(principal.roles):
-                return _refuse("authorization.role_missing", {"needs": _words(wanted), "has": _words(principal.roles)})
+                return _refuse(
+                    "authorization.role_missing",
+                    {"needs": _words(wanted), "has": _words(principal.roles)},
+                )
         missing = policy.permissions - principal.permissions
         if missing:
             return _refuse("authorization.permission_missing", {"needs": _words(missing)})
     if policy.step_up is not None and now - principal.authenticated_at > policy.step_up:
-        return _refuse("authorization.sign_in_too_old", {"max_age": str(int(policy.step_up.total_seconds()))})
+        return _refuse(
+            "authorization.sign_in_too_old", {"max_age": str(int(policy.step_up.total_seconds()))}
+        )
     return GRANTED
 
 

@@ -3,7 +3,14 @@
 from stockade.core.clock import Clock, SystemClock
 from stockade.core.decision import Decision
 from stockade.core.exchange import Exchange
-from stockade.core.identity import AuthenticationMethod, Principal, TenantId, TenantRole, UserId, UserType
+from stockade.core.identity import (
+    AuthenticationMethod,
+    Principal,
+    TenantId,
+    TenantRole,
+    UserId,
+    UserType,
+)
 from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
 

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the
 
 from stockade.core.exchange import require_exchange
 from stockade.core.identity import Principal  # noqa: TC001 - FastAPI reads the annotation at run time
-from stockade.core.policy import Policy, attach
+from stockade.core.policy import Policy, attach, attach_to_dependency
 from stockade.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class PolicyMark(Depends):
         async def carry_policy() -> None:
             """Do nothing: the gate has enforced the policy by the time this runs."""
 
-        super().__init__(dependency=attach(carry_policy, policy))
+        super().__init__(dependency=attach_to_dependency(carry_policy, policy))
         object.__setattr__(self, "policy", policy)
 
     def __call__(self, endpoint: _Function) -> _Function:
@@ -54,8 +54,10 @@ class CurrentPrincipal(SecurityBase):
 
     def __init__(self, token_url: str = "auth/token") -> None:  # noqa: S107 - an address, not a secret
         self.scheme_name = "OAuth2"
-        self.model = OAuth2Model(flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl=token_url, scopes={})))
-        attach(self, Policy(authenticated=True, origins=("current_principal",)))
+        self.model = OAuth2Model(
+            flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl=token_url, scopes={}))
+        )
+        attach_to_dependency(self, Policy(authenticated=True, origins=("current_principal",)))
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """Return the caller.

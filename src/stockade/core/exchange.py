@@ -36,6 +36,7 @@ class Exchange:
         headers: Response headers that layers ask for, such as ``RateLimit``.
         body_limit: Most bytes of the request body.
         body_read: Bytes of the body read up to now.
+        planted: Whether the start-up check made up this request; what happens to it is no event.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class Exchange:
         "decision",
         "guard",
         "headers",
+        "planted",
         "policy",
         "principal",
         "request_id",
@@ -54,7 +56,9 @@ class Exchange:
         "scheme",
     )
 
-    def __init__(self, *, guard: object, request_id: str, client: str, scheme: str, body_limit: int) -> None:
+    def __init__(
+        self, *, guard: object, request_id: str, client: str, scheme: str, body_limit: int
+    ) -> None:
         self.guard = guard
         self.request_id = request_id
         self.client = client
@@ -68,6 +72,7 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body_limit = body_limit
         self.body_read = 0
+        self.planted = False
 
 
 def find_exchange(scope: Mapping[str, Any]) -> Exchange | None:
@@ -84,6 +89,8 @@ def require_exchange(scope: MutableMapping[str, Any]) -> Exchange:
     """
     found = find_exchange(scope)
     if found is None or found.decision is None or not found.decision.granted:
-        message = "this dependency needs Stockade in front of the application: call stockade.install(app)"
+        message = (
+            "this dependency needs Stockade in front of the application: call stockade.install(app)"
+        )
         raise ConfigurationError(message)
     return found

@@ -6,7 +6,7 @@ combines them with `combine` and enforces the result. Nothing here decides anyth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stockade.errors import ConfigurationError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stockade.core.limits import LimitRule
 
 _POLICIES = "__stockade_policies__"
+_DEPENDENCY = "__stockade_dependency__"
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
@@ -81,7 +82,11 @@ def combine(policies: Iterable[Policy]) -> Policy:
 
 
 def _join(left: Policy, right: Policy) -> Policy:
-    if left.body_limit is not None and right.body_limit is not None and left.body_limit != right.body_limit:
+    if (
+        left.body_limit is not None
+        and right.body_limit is not None
+        and left.body_limit != right.body_limit
+    ):
         message = f"two body limits on one route ({left.body_limit} and {right.body_limit} bytes): keep one"
         raise PolicyConflictError(message)
     return replace(
@@ -93,7 +98,9 @@ def _join(left: Policy, right: Policy) -> Policy:
         limits=_unique(left.limits + right.limits),
         unlimited=_unique(left.unlimited + right.unlimited),
         body_limit=left.body_limit if right.body_limit is None else right.body_limit,
-        step_up=min((age for age in (left.step_up, right.step_up) if age is not None), default=None),
+        step_up=min(
+            (age for age in (left.step_up, right.step_up) if age is not None), default=None
+        ),
         docs=left.docs or right.docs,
         origins=_unique(left.origins + right.origins),
     )
@@ -121,18 +128,35 @@ def _unique(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
 
 
 def attach(function: _Function, policy: Policy) -> _Function:
-    """Write a policy onto a function, beside those it already has, and return the same function.
+    """Write a policy onto an endpoint, beside those it already has, and return the same function.
 
     The function is not wrapped, so the order of this and other decorators makes no difference.
     """
-    vars(function)[_POLICIES] = (*policies_of(function), policy)
+    setattr(function, _POLICIES, (*policies_of(function), policy))
+    _revision[0] += 1
     return function
+
+
+def attach_to_dependency(function: _Function, policy: Policy) -> _Function:
+    """Write a policy onto a dependency: it applies to the routes that depend on it, not to a route that calls it."""
+    setattr(function, _DEPENDENCY, True)
+    return attach(function, policy)
+
+
+def is_dependency(function: object) -> bool:
+    """Tell whether a policy was written onto a callable as onto a dependency."""
+    return getattr(function, _DEPENDENCY, False) is True
+
+
+def revision() -> int:
+    """Return a number that grows with each policy that is attached, so that a late one is noticed."""
+    return _revision[0]
+
+
+_revision = [0]
 
 
 def policies_of(function: object) -> tuple[Policy, ...]:
     """Read the policies attached to a callable, without looking through wrappers."""
     found = getattr(function, "__dict__", {}).get(_POLICIES, ())
     return found if isinstance(found, tuple) else ()
-
-
-POLICY_FIELDS = tuple(field.name for field in fields(Policy))

@@ -58,11 +58,17 @@ class Problem:
 
 
 NOT_FOUND: Final = Problem(status=404, code="not_found", detail="There is nothing here for you.")
-INTERNAL: Final = Problem(status=500, code="internal_error", detail="The server could not answer; the error is logged.")
-UNDECIDED: Final = Problem(
-    status=500, code="undecided", detail="The server refused to send an answer that no access decision stands behind."
+INTERNAL: Final = Problem(
+    status=500, code="internal_error", detail="The server could not answer; the error is logged."
 )
-HOST_REFUSED: Final = Problem(status=400, code="bad_host", detail="The Host header is not one that this server answers to.")
+UNDECIDED: Final = Problem(
+    status=500,
+    code="undecided",
+    detail="The server refused to send an answer that no access decision stands behind.",
+)
+HOST_REFUSED: Final = Problem(
+    status=400, code="bad_host", detail="The Host header is not one that this server answers to."
+)
 BAD_REQUEST: Final = Problem(status=400, code="bad_request", detail="The request is malformed.")
 
 
@@ -81,7 +87,10 @@ def problem_for(error: errors.DeniedError) -> Problem:
             # RFC 9470, section 3: the challenge tells the client how fresh the sign-in has to be.
             challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
             return Problem(
-                status=401, code=error.code, detail="Sign in again to do this.", headers={"WWW-Authenticate": challenge}
+                status=401,
+                code=error.code,
+                detail="Sign in again to do this.",
+                headers={"WWW-Authenticate": challenge},
             )
         case errors.RateLimitedError():
             wait = _seconds(error.retry_after.total_seconds())
@@ -95,7 +104,10 @@ def problem_for(error: errors.DeniedError) -> Problem:
         case errors.UnavailableError():
             wait = _seconds(error.retry_after.total_seconds())
             return Problem(
-                status=503, code=error.code, detail="Try again in a moment.", headers={"Retry-After": wait}
+                status=503,
+                code=error.code,
+                detail="Try again in a moment.",
+                headers={"Retry-After": wait},
             )
         case errors.BodyTooLargeError():
             return Problem(
@@ -111,7 +123,9 @@ def problem_for(error: errors.DeniedError) -> Problem:
             return Problem(status=403, code=error.code)
 
 
-def problem_for_status(status: int, *, detail: object = None, headers: Mapping[str, str] | None = None) -> Problem:
+def problem_for_status(
+    status: int, *, detail: object = None, headers: Mapping[str, str] | None = None
+) -> Problem:
     """Build the answer for a status code that a handler chose, such as with ``HTTPException``.
 
     Args:
@@ -126,7 +140,11 @@ def problem_for_status(status: int, *, detail: object = None, headers: Mapping[s
     sentence = detail if isinstance(detail, str) and detail != known.phrase else None
     extensions = {} if detail is None or isinstance(detail, str) else {"context": detail}
     return Problem(
-        status=status, code=known.name.lower(), detail=sentence, headers=dict(headers or {}), extensions=extensions
+        status=status,
+        code=known.name.lower(),
+        detail=sentence,
+        headers=dict(headers or {}),
+        extensions=extensions,
     )
 
 

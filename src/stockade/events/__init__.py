@@ -5,4 +5,13 @@ from stockade.events.log import EventLog, EventSink
 from stockade.events.models import Event
 from stockade.events.sinks import LoggingSink, MemorySink
 
-__all__ = ["EVENTS", "Event", "EventKind", "EventLog", "EventSink", "LoggingSink", "MemorySink", "event_name_for"]
+__all__ = [
+    "EVENTS",
+    "Event",
+    "EventKind",
+    "EventLog",
+    "EventSink",
+    "LoggingSink",
+    "MemorySink",
+    "event_name_for",
+]

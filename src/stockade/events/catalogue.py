@@ -27,33 +27,85 @@ class EventKind:
 
 
 _KINDS = (
-    EventKind("application.started", logging.INFO, "Every layer proved itself and the application serves."),
-    EventKind("application.start_failed", logging.CRITICAL, "A layer is not in force; nothing is served."),
-    EventKind("gate.undecided", logging.CRITICAL, "A response was about to leave that no gate had decided on."),
-    EventKind("gate.unbound_route", logging.CRITICAL, "A route that is not bound was called; it was refused before it ran."),
-    EventKind("gate.no_policy", logging.WARNING, "A route without any policy was called; it is closed."),
-    EventKind("gate.routes_changed", logging.INFO, "Routes were added or removed after the start and bound anew."),
-    EventKind("gate.rebind_failed", logging.CRITICAL, "Routes changed to something that can't be protected; requests are refused."),
+    EventKind(
+        "application.started", logging.INFO, "Every layer proved itself and the application serves."
+    ),
+    EventKind(
+        "application.start_failed", logging.CRITICAL, "A layer is not in force; nothing is served."
+    ),
+    EventKind(
+        "gate.undecided",
+        logging.CRITICAL,
+        "A response was about to leave that no gate had decided on.",
+    ),
+    EventKind(
+        "gate.unbound_route",
+        logging.CRITICAL,
+        "A route that is not bound was called; it was refused before it ran.",
+    ),
+    EventKind(
+        "gate.no_policy", logging.WARNING, "A route without any policy was called; it is closed."
+    ),
+    EventKind(
+        "gate.routes_changed",
+        logging.INFO,
+        "Routes were added or removed after the start and bound anew.",
+    ),
+    EventKind(
+        "gate.rebind_failed",
+        logging.CRITICAL,
+        "Routes changed to something that can't be protected; requests are refused.",
+    ),
     EventKind("authentication.login_succeeded", logging.INFO, "Somebody signed in."),
-    EventKind("authentication.login_failed", logging.WARNING, "A sign-in was refused; the reason code says why."),
+    EventKind(
+        "authentication.login_failed",
+        logging.WARNING,
+        "A sign-in was refused; the reason code says why.",
+    ),
     EventKind("authentication.refused", logging.WARNING, "A request had no credentials that hold."),
-    EventKind("authorization.refused", logging.WARNING, "A known caller lacks a role, a permission or a fresh sign-in."),
-    EventKind("tenancy.refused", logging.WARNING, "A statement or an object would have crossed a tenant's line."),
+    EventKind(
+        "authorization.refused",
+        logging.WARNING,
+        "A known caller lacks a role, a permission or a fresh sign-in.",
+    ),
+    EventKind(
+        "tenancy.refused",
+        logging.WARNING,
+        "A statement or an object would have crossed a tenant's line.",
+    ),
     EventKind("rate_limiting.refused", logging.WARNING, "A limit is used up."),
-    EventKind("rate_limiting.store_failed", logging.ERROR, "The store of the limits is away; the failure policy applies."),
-    EventKind("rate_limiting.store_recovered", logging.INFO, "The store of the limits answers again."),
+    EventKind(
+        "rate_limiting.store_failed",
+        logging.ERROR,
+        "The store of the limits is away; the failure policy applies.",
+    ),
+    EventKind(
+        "rate_limiting.store_recovered", logging.INFO, "The store of the limits answers again."
+    ),
     EventKind("validation.refused", logging.INFO, "A request did not fit its schema."),
-    EventKind("validation.body_too_large", logging.WARNING, "A request body was larger than its endpoint takes."),
+    EventKind(
+        "validation.body_too_large",
+        logging.WARNING,
+        "A request body was larger than its endpoint takes.",
+    ),
     EventKind("web.host_refused", logging.WARNING, "The Host header is not on the allow-list."),
-    EventKind("web.request_refused", logging.WARNING, "An endpoint or dependency refused the request."),
+    EventKind(
+        "web.request_refused", logging.WARNING, "An endpoint or dependency refused the request."
+    ),
     EventKind("web.server_error", logging.ERROR, "A handler raised an error nobody expected."),
-    EventKind("api_docs.refused", logging.WARNING, "Somebody asked for the API documentation without credentials that hold."),
+    EventKind(
+        "api_docs.refused",
+        logging.WARNING,
+        "Somebody asked for the API documentation without credentials that hold.",
+    ),
 )
 
 EVENTS: Final[Mapping[str, EventKind]] = MappingProxyType({kind.name: kind for kind in _KINDS})
 
 
 def event_name_for(reason: str) -> str:
-    """Name the event that belongs to a refusal's reason code: the refusal of the layer that the code begins with."""
+    """Name the event that belongs to a refusal's reason code: its own, or the refusal of the layer it begins with."""
+    if reason in EVENTS:
+        return reason
     name = reason.partition(".")[0] + ".refused"
     return name if name in EVENTS else "web.request_refused"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stockade.core.clock import Clock
+    from stockade.core.exchange import Exchange
 
 _fallback = logging.getLogger("stockade.events")
 
@@ -43,8 +44,8 @@ class EventLog:
         scope: Mapping[str, Any] | None = None,
         reason: str | None = None,
         details: Mapping[str, str] | None = None,
-    ) -> Event:
-        """Record an event.
+    ) -> None:
+        """Record an event, unless it happened to a request that the start-up check made up.
 
         Args:
             name: A name of the catalogue.
@@ -56,17 +57,26 @@ class EventLog:
             KeyError: The name is not in the catalogue.
         """
         kind = EVENTS[name]
-        event = Event(name=kind.name, at=self._clock.now(), reason=reason, details=details or {}, **_context(scope))
+        exchange = find_exchange(scope) if scope is not None else None
+        if exchange is not None and exchange.planted:
+            return
+        event = Event(
+            name=kind.name,
+            at=self._clock.now(),
+            reason=reason,
+            details=details or {},
+            **_context(scope, exchange),
+        )
         for sink in self._sinks:
             try:
                 sink.write(event)
-            except Exception:  # A sink that fails must not turn a refusal into a server error or hide other sinks.
+            except (
+                Exception
+            ):  # A sink that fails must not turn a refusal into a server error or hide other sinks.
                 _fallback.exception("an event sink failed on %s", event.name)
-        return event
 
 
-def _context(scope: Mapping[str, Any] | None) -> dict[str, str | None]:
-    exchange = find_exchange(scope) if scope is not None else None
+def _context(scope: Mapping[str, Any] | None, exchange: Exchange | None) -> dict[str, str | None]:
     if scope is None or exchange is None:
         return {}
     principal = exchange.principal

@@ -6,7 +6,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from stockade.core.policy import Policy, policies_of
+from stockade.core.policy import Policy, is_dependency, policies_of
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 
     from stockade.gate.tree import Leaf
 
-_VERBS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "on_connect", "on_receive")
+_VERBS: Final = (
+    "get",
+    "head",
+    "post",
+    "put",
+    "patch",
+    "delete",
+    "options",
+    "on_connect",
+    "on_receive",
+)
 
 
 def collect(leaf: Leaf) -> list[Policy]:
@@ -56,7 +66,11 @@ def _policies_of_dependencies(dependant: Any) -> list[Policy]:  # noqa: ANN401 -
         scopes = dependency.own_oauth_scopes
         if scopes and own:
             # Security(current_principal, scopes=[...]): whoever writes scopes expects them to be asked for.
-            found.append(Policy(permissions=frozenset(scopes), origins=(f"Security scopes {', '.join(scopes)}",)))
+            found.append(
+                Policy(
+                    permissions=frozenset(scopes), origins=(f"Security scopes {', '.join(scopes)}",)
+                )
+            )
         found += _policies_of_dependencies(dependency)
     return found
 
@@ -85,7 +99,7 @@ def _hidden_functions(endpoint: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN4
                 content = cell.cell_contents
             except ValueError:
                 continue
-            if callable(content) and policies_of(content):
+            if callable(content) and policies_of(content) and not is_dependency(content):
                 yield getattr(content, "__qualname__", repr(type(content))), content
 
 

@@ -51,4 +51,6 @@ class GateSettings(BaseModel):
 
     default: Literal["deny", "authenticated"] = "deny"
     policies: dict[_Name, RoutePolicy] = Field(default_factory=dict)
-    answering_middleware: dict[_Name, Annotated[str, Field(min_length=3, max_length=500)]] = Field(default_factory=dict)
+    answering_middleware: dict[_Name, Annotated[str, Field(min_length=3, max_length=500)]] = Field(
+        default_factory=dict
+    )

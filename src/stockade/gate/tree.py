@@ -56,7 +56,9 @@ class Leaf:
         """Name the leaf for people: methods, template and endpoint."""
         methods = ",".join(sorted(self.methods - {"HEAD"})) or self.kind.upper()
         where = getattr(self.endpoint, "__qualname__", None)
-        return f"{methods} {self.template}" + (f" ({self.endpoint.__module__}.{where})" if self.endpoint and where else "")
+        return f"{methods} {self.template}" + (
+            f" ({self.endpoint.__module__}.{where})" if self.endpoint and where else ""
+        )
 
 
 @dataclass(slots=True)
@@ -68,12 +70,14 @@ class Tree:
         routers: Routers whose routes may change, nested and mounted ones too.
         entries: Routers that are entered through a mount or the application itself.
         applications: The application and those mounted in it.
+        mounts: Mounts and hosts that lead to other routers, each with the application it leads to.
     """
 
     leaves: list[Leaf] = field(default_factory=list)
     routers: list[Router] = field(default_factory=list)
     entries: list[Router] = field(default_factory=list)
     applications: list[Starlette] = field(default_factory=list)
+    mounts: list[tuple[Any, object]] = field(default_factory=list)
 
 
 def walk(app: Starlette) -> Tree:
@@ -93,7 +97,9 @@ def _walk_application(app: Starlette, prefix: str, tree: Tree, *, depth: int) ->
     _walk_entry(app.router, prefix, tree, app=app, depth=depth)
 
 
-def _walk_entry(router: Router, prefix: str, tree: Tree, *, app: Starlette | None, depth: int) -> None:
+def _walk_entry(
+    router: Router, prefix: str, tree: Tree, *, app: Starlette | None, depth: int
+) -> None:
     if depth > _MAXIMUM_DEPTH:
         message = f"applications are mounted more than {_MAXIMUM_DEPTH} deep below {prefix[:80]!r}: is one mounted in itself?"
         raise ConfigurationError(message)
@@ -104,7 +110,14 @@ def _walk_entry(router: Router, prefix: str, tree: Tree, *, app: Starlette | Non
         _walk_context(context, prefix, tree, app=app, depth=depth)
     _walk_low_priority(router, prefix, tree, app=app)
     tree.leaves.append(
-        Leaf(template=prefix + "/{unknown}", kind="default", holder=router, attribute="default", key=router, app=app)
+        Leaf(
+            template=prefix + "/{unknown}",
+            kind="default",
+            holder=router,
+            attribute="default",
+            key=router,
+            app=app,
+        )
     )
 
 
@@ -118,12 +131,16 @@ def _note_routers(router: Router, tree: Tree) -> None:
             _note_routers(included, tree)
 
 
-def _walk_context(context: Any, prefix: str, tree: Tree, *, app: Starlette | None, depth: int) -> None:  # noqa: ANN401 - FastAPI's RouteContext delegates by name
+def _walk_context(
+    context: Any, prefix: str, tree: Tree, *, app: Starlette | None, depth: int
+) -> None:  # noqa: ANN401 - FastAPI's RouteContext delegates by name
     # `matches` belongs to the object that is effective here: the route, its rebuilt copy, or FastAPI's context.
     effective = context.matches.__self__
     template = prefix + (context.path or "")
     if isinstance(effective, Mount | Host):
         inner = peel(effective.app)
+        if isinstance(inner, Starlette | Router):
+            tree.mounts.append((effective, effective.app))
         if isinstance(inner, Starlette):
             _walk_application(inner, template, tree, depth=depth + 1)
             return
@@ -157,7 +174,9 @@ def _walk_low_priority(router: Router, prefix: str, tree: Tree, *, app: Starlett
     for candidate in candidates():
         direct = isinstance(candidate, BaseRoute)
         original = candidate if direct else candidate.original_route
-        paths = [route.path for route in getattr(original, "routes", ())] or [getattr(original, "path", "")]
+        paths = [route.path for route in getattr(original, "routes", ())] or [
+            getattr(original, "path", "")
+        ]
         within = "" if direct else candidate.frontend_prefix
         tree.leaves.append(
             Leaf(

@@ -92,7 +92,9 @@ class Channel:
             if exchange.body_read > exchange.body_limit:
                 if not self._overflow:
                     self._overflow = True
-                    self._on_refusal("validation.body_too_large", self._scope, "validation.body_streamed_too_far")
+                    self._on_refusal(
+                        "validation.body_too_large", self._scope, "validation.body_streamed_too_far"
+                    )
                 raise BodyOverflowError(exchange.body_limit)
         elif kind == "websocket.receive":
             return await self._check_frame(message)
@@ -126,7 +128,9 @@ class Channel:
             self._on_refusal("gate.undecided", self._scope, "gate.undecided")
             await self._replace(UNDECIDED)
         elif self._overflow and message["status"] != 413:  # noqa: PLR2004 - the status of a body that is too large
-            await self._replace(problem_for(BodyTooLargeError(reason="validation", limit=exchange.body_limit)))
+            await self._replace(
+                problem_for(BodyTooLargeError(reason="validation", limit=exchange.body_limit))
+            )
         else:
             await self._send({**message, "headers": self._complete(message.get("headers", ()))})
 

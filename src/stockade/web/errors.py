@@ -44,7 +44,9 @@ class ErrorAnswers:
         describe: Turns validation errors into ``{pointer, code, message}`` members without any submitted value.
     """
 
-    def __init__(self, events: EventLog, describe: Callable[[Sequence[Any]], list[dict[str, str]]]) -> None:
+    def __init__(
+        self, events: EventLog, describe: Callable[[Sequence[Any]], list[dict[str, str]]]
+    ) -> None:
         self._events = events
         self._describe = describe
 
@@ -67,7 +69,9 @@ class ErrorAnswers:
         """Answer an `HTTPException` of a handler or of the framework."""
         if isinstance(error, BodyOverflowError):
             # The channel has recorded it while the body was read.
-            return self._respond(connection, problem_for(BodyTooLargeError(reason="", limit=error.limit)))
+            return self._respond(
+                connection, problem_for(BodyTooLargeError(reason="", limit=error.limit))
+            )
         if not isinstance(error, HTTPException):
             raise error
         if error.status_code < 200 or error.status_code in _BODILESS:  # noqa: PLR2004 - informational
@@ -94,7 +98,9 @@ class ErrorAnswers:
         if not isinstance(error, RequestValidationError):
             raise error
         described = self._describe(error.errors())
-        self._emit(connection, "validation.refused", described[0]["code"] if described else "validation")
+        self._emit(
+            connection, "validation.refused", described[0]["code"] if described else "validation"
+        )
         problem = Problem(
             status=422,
             code="invalid",

@@ -30,7 +30,9 @@ class RequestReader:
         hosts: Names that the server answers to.
     """
 
-    def __init__(self, settings: WebSettings, *, addresses: ClientAddresses, hosts: HostAllowList) -> None:
+    def __init__(
+        self, settings: WebSettings, *, addresses: ClientAddresses, hosts: HostAllowList
+    ) -> None:
         self._body_limit = settings.max_body_size
         self._max_request_id = settings.max_request_id
         self._addresses = addresses
@@ -41,10 +43,14 @@ class RequestReader:
         pairs = scope["headers"]
         headers: dict[bytes, bytes] = dict(pairs)
         peer = scope["client"][0] if scope.get("client") else None
-        from_proxy = self._addresses.trusts_anybody and (peer is None or self._addresses.is_trusted(peer))
+        from_proxy = self._addresses.trusts_anybody and (
+            peer is None or self._addresses.is_trusted(peer)
+        )
         client = peer or "unknown"
         if from_proxy:
-            client = self._addresses.find(peer, [value for name, value in pairs if name == b"x-forwarded-for"])
+            client = self._addresses.find(
+                peer, [value for name, value in pairs if name == b"x-forwarded-for"]
+            )
         exchange = Exchange(
             guard=guard,
             request_id=self._read_request_id(headers, from_proxy=from_proxy),
@@ -75,7 +81,9 @@ class RequestReader:
         return secrets.token_hex(16)
 
 
-def _read_scheme(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], *, from_proxy: bool) -> str:
+def _read_scheme(
+    scope: Mapping[str, Any], headers: Mapping[bytes, bytes], *, from_proxy: bool
+) -> str:
     scheme: str = scope.get("scheme", "http")
     if from_proxy:
         forwarded = headers.get(b"x-forwarded-proto", b"").strip().lower()

@@ -21,17 +21,27 @@ _TEMPORARY_REDIRECT: Final = 307
 _STORE_RETRY: Final = timedelta(seconds=5)
 
 
-async def send_problem(problem: Problem, send: Send, *, request_id: str | None, websocket: bool = False) -> None:
+async def send_problem(
+    problem: Problem, send: Send, *, request_id: str | None, websocket: bool = False
+) -> None:
     """Send a problem as a whole HTTP answer, or as the denial of a websocket handshake (ASGI denial response)."""
     prefix = "websocket.http.response" if websocket else "http.response"
     body = problem.encode(request_id=request_id)
-    headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    headers += [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in problem.headers.items()]
+    headers = [
+        (b"content-type", CONTENT_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    headers += [
+        (name.lower().encode("ascii"), value.encode("latin-1"))
+        for name, value in problem.headers.items()
+    ]
     await send({"type": f"{prefix}.start", "status": problem.status, "headers": headers})
     await send({"type": f"{prefix}.body", "body": body})
 
 
-async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send, *, request_id: str | None) -> None:
+async def refuse(
+    problem: Problem, scope: Scope, receive: Receive, send: Send, *, request_id: str | None
+) -> None:
     """Answer a request with a problem before anything of the application has run."""
     if scope["type"] == "http":
         await send_problem(problem, send, request_id=request_id)

@@ -9,7 +9,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 # An API answers with data. Nothing of it is to be run, framed or used as a base, and no form may send from it.
-API_CONTENT_SECURITY_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+API_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", re.ASCII)
 
 
@@ -39,7 +41,9 @@ class WebSettings(BaseModel):
     allowed_hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     max_body_size: int = Field(default=1_048_576, ge=0)
-    content_security_policy: str = Field(default=API_CONTENT_SECURITY_POLICY, min_length=1, max_length=4096)
+    content_security_policy: str = Field(
+        default=API_CONTENT_SECURITY_POLICY, min_length=1, max_length=4096
+    )
     hsts_max_age: int = Field(default=31_536_000, ge=0)
     max_request_id: int = Field(default=128, ge=8, le=512)
 
@@ -53,7 +57,9 @@ class WebSettings(BaseModel):
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _check_proxies(cls, value: tuple[IPv4Network | IPv6Network, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    def _check_proxies(
+        cls, value: tuple[IPv4Network | IPv6Network, ...]
+    ) -> tuple[IPv4Network | IPv6Network, ...]:
         if any(network.prefixlen == 0 for network in value):
             # Whoever trusts everybody lets each client choose its own address, and with it its limits.
             message = "trusting every address as a proxy lets each client choose its own address; name the proxies"

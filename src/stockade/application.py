@@ -1,0 +1,329 @@
+"""Wire every layer into an application: the one place that knows them all."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation at run time
+
+from stockade.authentication import (
+    AccessTokens,
+    BcryptHasher,
+    BearerAuthenticator,
+    HashingPool,
+    PasswordSignIn,
+)
+from stockade.authentication.routes import make_auth_router
+from stockade.authorization import permissions_of
+from stockade.core.clock import SystemClock
+from stockade.core.exchange import require_exchange
+from stockade.crypto import KeyRing
+from stockade.errors import ConfigurationError
+from stockade.events import EventLog, LoggingSink
+from stockade.gate.binder import INSTALLED, Binder
+from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
+from stockade.gate.compiling import PlanCompiler
+from stockade.gate.dependencies import public
+from stockade.gate.guard import Guard
+from stockade.gate.lifecycle import Lifecycle
+from stockade.gate.plans import Access
+from stockade.gate.requests import RequestCheck
+from stockade.gate.settings import GateSettings
+from stockade.gate.wall import WallMiddleware
+from stockade.proofs import prove_authentication, prove_limits, prove_sanitization
+from stockade.rate_limiting import RateLimiter
+from stockade.settings import Settings
+from stockade.storage.limits import guarded_limit_store
+from stockade.storage.sql.databases import Databases
+from stockade.web import ClientAddresses, HostAllowList, security_headers
+from stockade.web.errors import ErrorAnswers
+from stockade.web.requests import RequestReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from fastapi import APIRouter, FastAPI
+    from pydantic import SecretStr
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
+
+    from stockade.authentication import AccountStore
+    from stockade.core.clock import Clock
+    from stockade.events import EventSink
+    from stockade.gate.plans import Plan
+
+_LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
+
+
+class Stockade:
+    """Every layer of defence for one application.
+
+    Args:
+        settings: Settings of all layers; read from the environment unless given.
+        models: Declarative bases of the application's models; models that use `TenantScoped` are found by themselves.
+        accounts: Where accounts live; Stockade's own tables in ``database_url`` unless given.
+        sinks: Where events go; the logger ``stockade.events`` unless given.
+        clock: Source of time.
+
+    Raises:
+        ConfigurationError: The settings can't be in force as they are.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        models: Sequence[Any] = (),
+        accounts: AccountStore | None = None,
+        sinks: Sequence[EventSink] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings = settings or Settings()
+        self._clock = clock or SystemClock()
+        self.events = EventLog([LoggingSink()] if sinks is None else sinks, clock=self._clock)
+        self._keys = _read_keys(settings)
+        self._databases = Databases(
+            _reveal(settings.database_url),
+            models=models,
+            tenancy=settings.tenancy,
+            events=self.events,
+        )
+        self._accounts = accounts or self._databases.accounts
+        self._limiter = self._make_limiter()
+        self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
+        self._pool = HashingPool(
+            threads=settings.authentication.hashing_threads,
+            queue=settings.authentication.hashing_queue,
+        )
+        self._sign_in: PasswordSignIn | None = None
+        self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
+        self._requests = RequestCheck(settings.validation)
+        self._binder: Binder | None = None
+        self._lifecycle: Lifecycle | None = None
+        self.auth_router: APIRouter = make_auth_router(
+            self._require_sign_in,
+            login_policy=public("whoever signs in is not signed in yet"),
+            events=self.events,
+        )
+
+    # -- for endpoints ---------------------------------------------------------------------------------------------
+
+    async def session(self, connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
+        """Give an endpoint a session that is bound to the caller's tenant (use it as ``Depends(stockade.session)``).
+
+        The endpoint commits; an error rolls back, and the session is always closed.
+
+        Raises:
+            ForbiddenError: The caller has no active tenant.
+        """
+        principal = require_exchange(connection.scope).principal
+        tenant_id = principal.tenant_id if principal else None
+        async with self._databases.open_session(tenant_id) as session:
+            yield session
+
+    # -- for the application ---------------------------------------------------------------------------------------
+
+    def install(self, app: FastAPI | Starlette) -> None:
+        """Put every layer in front of an application.
+
+        It makes no difference whether routes, routers and middleware are added before or after this.
+
+        Raises:
+            ConfigurationError: The application has started already, or has a Stockade.
+        """
+        if hasattr(app, INSTALLED):
+            message = (
+                "Stockade is installed on this application already: remove the second install(app)"
+            )
+            raise ConfigurationError(message)
+        if self._binder is not None:
+            message = (
+                "this Stockade is installed on another application: make one Stockade for each"
+            )
+            raise ConfigurationError(message)
+        if app.middleware_stack is not None:
+            message = "the application has started already: call install(app) where the application is made"
+            raise ConfigurationError(message)
+        setattr(app, INSTALLED, self)
+        guard = self._make_guard()
+        self._binder = binder = self._make_binder(app, guard)
+        self._lifecycle = lifecycle = Lifecycle(
+            start=self._start, stop=self._stop, events=self.events
+        )
+        self._guard = guard
+        build = app.build_middleware_stack
+
+        def build_behind_the_wall() -> ASGIApp:
+            binder.prepare(app)
+            return WallMiddleware(
+                build(),
+                guard=guard,
+                reader=self._make_reader(),
+                headers=self._headers,
+                lifecycle=lifecycle,
+                events=self.events,
+            )
+
+        # Whatever is added to the application before its first request ends up inside of the wall.
+        app.build_middleware_stack = build_behind_the_wall  # type: ignore[method-assign]  # Starlette has no hook for this.
+
+    def plans(self) -> list[Plan]:
+        """Return what the gate does for each leaf of the application; empty before the start."""
+        return [] if self._binder is None else list(self._guard.plans.values())
+
+    async def start(self) -> None:
+        """Start without a server, such as to check an application.
+
+        Raises:
+            ConfigurationError: A layer is not in force, or `install` was not called.
+        """
+        if self._lifecycle is None:
+            message = "call stockade.install(app) first"
+            raise ConfigurationError(message)
+        await self._start()
+        self._lifecycle.in_force = True
+
+    async def stop(self) -> None:
+        """Give back connections and threads."""
+        await self._stop()
+
+    # -- wiring ----------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        binder = self._binder
+        if binder is None:
+            return
+        await self._databases.check()
+        await self._limiter.store.ping()
+        # The planted application first: its policies would make the bound tree look changed.
+        await prove_routing(self._make_planted_binder, self._make_guard)
+        binder.bind()
+        self._require_accounts()
+        await prove_leaves(binder.tree, self._guard)
+        await prove_wall(self._guard, self._headers)
+        await prove_limits(self._limiter)
+        await prove_authentication(self._authenticator())
+        prove_sanitization()
+        await self._databases.prove()
+
+    async def _stop(self) -> None:
+        self._pool.close()
+        await self._limiter.store.close()
+        await self._databases.close()
+
+    def _require_accounts(self) -> None:
+        needs = [
+            plan.label for plan in self._guard.plans.values() if plan.access is Access.PRINCIPAL
+        ]
+        if needs and self._accounts is None:
+            message = f"{needs[0]} needs a signed-in caller, but there are no accounts: set STOCKADE_DATABASE_URL or pass accounts="
+            raise ConfigurationError(message)
+
+    def _require_sign_in(self) -> PasswordSignIn:
+        if self._accounts is None:
+            message = (
+                "there are no accounts to sign in to: set STOCKADE_DATABASE_URL or pass accounts="
+            )
+            raise ConfigurationError(message)
+        if self._sign_in is None:
+            hasher = BcryptHasher(cost=self.settings.authentication.bcrypt_cost)
+            self._sign_in = PasswordSignIn(self._accounts, hasher, self._pool, self._tokens)
+        return self._sign_in
+
+    def _authenticator(self) -> BearerAuthenticator:
+        table = self.settings.authorization.roles
+        return BearerAuthenticator(
+            self._tokens,
+            self._accounts or _NoAccounts(),
+            permissions_of=lambda roles: permissions_of(roles, table),
+            settings=self.settings.authentication,
+            clock=self._clock,
+        )
+
+    def _make_guard(self) -> Guard:
+        return Guard(
+            authenticator=self._authenticator(),
+            limiter=self._limiter,
+            docs=self.settings.api_docs,
+            events=self.events,
+            clock=self._clock,
+        )
+
+    def _make_planted_binder(self, app: Starlette, guard: Guard) -> Binder:
+        # Policies by route name routes of the real application only.
+        return self._make_binder(
+            app, guard, gate=GateSettings(), events=EventLog([], clock=self._clock)
+        )
+
+    def _make_binder(
+        self,
+        app: Starlette,
+        guard: Guard,
+        *,
+        gate: GateSettings | None = None,
+        events: EventLog | None = None,
+    ) -> Binder:
+        settings = self.settings
+        gate = gate or settings.gate
+        return Binder(
+            app,
+            guard=guard,
+            compiler=PlanCompiler(
+                gate, authorization=settings.authorization, limiter=self._limiter
+            ),
+            limiter=self._limiter,
+            answers=ErrorAnswers(self.events, self._requests.describe),
+            answering=gate.answering_middleware,
+            docs_origins=settings.api_docs.connect_origins,
+            check_leaf=self._requests.check,
+            allow_debug=not settings.environment.is_deployed,
+            events=events or self.events,
+        )
+
+    def _make_limiter(self) -> RateLimiter:
+        settings = self.settings
+        limits = settings.rate_limiting
+        if limits.enabled is None:
+            limits = limits.model_copy(update={"enabled": settings.environment.is_deployed})
+        url = _reveal(settings.redis_url) or "memory://"
+        store = guarded_limit_store(url, settings=limits, events=self.events, clock=self._clock)
+        return RateLimiter(store, settings=limits, events=self.events)
+
+    def _make_reader(self) -> RequestReader:
+        settings = self.settings
+        hosts = settings.web.allowed_hosts
+        if not hosts:
+            if settings.environment.is_deployed:
+                message = "no host names: set STOCKADE_WEB__ALLOWED_HOSTS to the names this server answers to"
+                raise ConfigurationError(message)
+            hosts = _LOCAL_HOSTS
+        addresses = ClientAddresses(settings.web.trusted_proxies)
+        return RequestReader(settings.web, addresses=addresses, hosts=HostAllowList(hosts))
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _read_keys(settings: Settings) -> KeyRing:
+    given = [secret.get_secret_value() for secret in settings.secret_keys]
+    if not given and not settings.environment.is_deployed:
+        # Tokens of a development server end with it; nothing has to be configured to try things out.
+        given = [secrets.token_urlsafe(48)]
+    return KeyRing(given)
+
+
+class _NoAccounts:
+    """Knows nobody; stands in where an application has no account store and no route that needs one."""
+
+    async def find_by_email(self, _email: str) -> None:
+        """Return None."""
+
+    async def find_by_id(self, _user_id: str, _tenant_id: str | None) -> None:
+        """Return None."""
+
+    async def replace_password_hash(self, _user_id: str, *, old: str, new: str) -> bool:  # noqa: ARG002 - the Protocol
+        """Return False."""
+        return False

@@ -1,0 +1,23 @@
+"""Protocols that two layers share, so that none has to import the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from stockade.core.identity import Principal
+
+
+class Authenticator(Protocol):
+    """Whatever turns credentials into a principal."""
+
+    async def authenticate(self, authorization: bytes | None) -> Principal:
+        """Return the caller of a request.
+
+        Args:
+            authorization: Value of the ``Authorization`` header; untrusted.
+
+        Raises:
+            UnauthenticatedError: There are no credentials, or they do not hold.
+            StoreError: The accounts are away.
+        """

@@ -1,0 +1,131 @@
+"""Turn a tree of leaves and the settings into plans, and say everything that is wrong with them at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stockade.authorization.rules import unknown_roles
+from stockade.core.policy import Policy, combine
+from stockade.errors import ConfigurationError
+from stockade.gate.collect import collect, collect_from_settings
+from stockade.gate.plans import Access, Plan, access_of, grant_for
+from stockade.rate_limiting.rules import parse_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stockade.authorization.settings import AuthorizationSettings
+    from stockade.gate.settings import GateSettings, RoutePolicy
+    from stockade.gate.tree import Leaf
+    from stockade.rate_limiting.limiter import RateLimiter
+
+_NOT_FOUND = Policy(public=("no route has this path",), origins=("router",))
+_LOGIN_ROUTES = frozenset({"stockade:token"})
+
+
+class PlanCompiler:
+    """Compile leaves into plans.
+
+    Args:
+        gate: Default and policies by route.
+        authorization: Roles that exist.
+        limiter: Binds limits to routes.
+    """
+
+    def __init__(
+        self, gate: GateSettings, *, authorization: AuthorizationSettings, limiter: RateLimiter
+    ) -> None:
+        self._default = gate.default
+        self._table = {entry: _to_policy(entry, given) for entry, given in gate.policies.items()}
+        self._authorization = authorization
+        self._granted_anywhere = frozenset().union(*authorization.roles.values())
+        self._limiter = limiter
+        self.used: set[str] = set()
+
+    def compile(self, leaf: Leaf, *, docs: bool = False) -> Plan:
+        """Make the plan of a leaf.
+
+        Args:
+            leaf: What is served.
+            docs: Whether it is API documentation.
+
+        Raises:
+            ConfigurationError: Policies contradict each other, are hidden, or can never be satisfied.
+        """
+        try:
+            policy = self._policy_of(leaf, docs=docs)
+        except ConfigurationError as error:
+            message = f"{leaf.label}: {error}"
+            raise ConfigurationError(message) from error
+        access = access_of(policy, default=self._default)
+        needs = (
+            Policy(authenticated=True) if access in (Access.PRINCIPAL, Access.CLOSED) else Policy()
+        )
+        limits = self._limiter.plan(
+            combine([policy, needs]),
+            route=f"{','.join(sorted(leaf.methods))} {leaf.template}",
+            login=leaf.name in _LOGIN_ROUTES,
+        )
+        return Plan(
+            route=leaf.template,
+            label=leaf.label,
+            access=access,
+            policy=policy,
+            rules=bool(policy.roles or policy.permissions or policy.step_up),
+            before=limits.before,
+            after=limits.after,
+            body_limit=policy.body_limit,
+            granted=grant_for(access),
+            pinned=(leaf.key, leaf.holder),
+        )
+
+    def _policy_of(self, leaf: Leaf, *, docs: bool) -> Policy:
+        if leaf.kind == "default":
+            return _NOT_FOUND
+        if docs:
+            return Policy(docs=True, origins=("api_docs",))
+        named = collect_from_settings(leaf, self._table)
+        self.used.update(named)
+        policy = combine([*collect(leaf), *named.values()])
+        self._check_names(policy)
+        return policy
+
+    def _check_names(self, policy: Policy) -> None:
+        unknown = unknown_roles(policy, self._authorization.roles)
+        if unknown:
+            message = (
+                f"no role is called {', '.join(sorted(unknown))}; roles are {', '.join(sorted(self._authorization.roles))}"
+                " (more: STOCKADE_AUTHORIZATION__ROLES)"
+            )
+            raise ConfigurationError(message)
+        orphans = policy.permissions - self._granted_anywhere
+        if orphans:
+            message = (
+                f"no role grants {', '.join(sorted(orphans))}, so nobody could ever call it: give it to a role in"
+                " STOCKADE_AUTHORIZATION__ROLES"
+            )
+            raise ConfigurationError(message)
+
+    def unused(self) -> list[str]:
+        """Name the entries of the settings' table that no leaf has used."""
+        return sorted(set(self._table) - self.used)
+
+
+def _to_policy(entry: str, given: RoutePolicy) -> Policy:
+    limits = parse_rules(given.limits) if given.limits else ()
+    return Policy(
+        public=(given.public,) if given.public else (),
+        authenticated=given.authenticated,
+        roles=(given.roles,) if given.roles else (),
+        permissions=given.permissions,
+        limits=limits,
+        unlimited=(given.unlimited,) if given.unlimited else (),
+        body_limit=given.body_limit,
+        step_up=given.step_up,
+        origins=(f"settings {entry}",),
+    )
+
+
+def describe_plans(plans: Mapping[str, Plan]) -> list[str]:
+    """Render one line per plan, for people."""
+    return [f"{plan.access.value:<10} {label}" for label, plan in sorted(plans.items())]

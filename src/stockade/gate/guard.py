@@ -1,0 +1,146 @@
+"""Decide on each request, in the one order of layers, before the handler and before the body.
+
+The order (design: "from socket to row"): announced size, limit by address, authentication, limit by principal, role and
+permission and freshness. `Guard.admit` is the only place that knows it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from stockade.api_docs import verify_basic
+from stockade.authorization.dependencies import raise_refusal
+from stockade.authorization.rules import decide
+from stockade.core.decision import Decision
+from stockade.core.problems import UNDECIDED, problem_for
+from stockade.errors import (
+    BodyTooLargeError,
+    DeniedError,
+    ForbiddenError,
+    NotFoundError,
+    StoreError,
+)
+from stockade.events import event_name_for
+from stockade.gate.plans import Access, Plan
+from stockade.web.responses import refuse, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from stockade.api_docs import APIDocsSettings
+    from stockade.core.clock import Clock
+    from stockade.core.exchange import Exchange
+    from stockade.core.interfaces import Authenticator
+    from stockade.events import EventLog
+    from stockade.rate_limiting.limiter import RateLimiter
+
+_NOTHING: Final[dict[str, Any]] = {}
+
+
+class Guard:
+    """The gate's decisions for one application.
+
+    Args:
+        authenticator: Turns an ``Authorization`` header into a principal.
+        limiter: Checks limits.
+        docs: Credentials of the API documentation.
+        events: Where refusals are recorded.
+        clock: Source of time.
+
+    Attributes:
+        plans: Plan of each bound object or effective context, by identity.
+        refresh: Binds anew where routes have changed; False means that nothing may be served.
+    """
+
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        limiter: RateLimiter,
+        docs: APIDocsSettings,
+        events: EventLog,
+        clock: Clock,
+    ) -> None:
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._docs = docs
+        self._events = events
+        self._clock = clock
+        self.plans: dict[int, Plan] = {}
+        self.refresh: Callable[[], bool] = _never_bound
+
+    def find_plan(self, holder: object, scope: Scope) -> Plan | None:
+        """Return the plan of the object that is about to serve a request.
+
+        FastAPI serves one route object in several places if its router is included several times; the effective context in
+        the scope tells them apart. That key is FastAPI's own: should it ever be missing, no plan is found, and the request is
+        refused.
+        """
+        context = scope.get("fastapi", _NOTHING).get("effective_route_context")
+        if context is not None and context.original_route is holder:
+            return self.plans.get(id(context))
+        return self.plans.get(id(holder))
+
+    async def admit(self, plan: Plan, scope: Scope, exchange: Exchange) -> None:
+        """Let a request pass, or raise.
+
+        Raises:
+            DeniedError: The request is refused.
+            StoreError: A store that has to be asked is away.
+        """
+        exchange.route = plan.route
+        exchange.policy = plan.policy
+        if plan.body_limit is not None:
+            exchange.body_limit = plan.body_limit
+        if plan.before is not None:
+            await self._limiter.check(plan.before, exchange, scope)
+        if exchange.content_length > exchange.body_limit:
+            raise BodyTooLargeError(reason="validation.body_too_large", limit=exchange.body_limit)
+        access = plan.access
+        if access is Access.DOCS:
+            if not self._docs.is_served:
+                raise NotFoundError(reason="api_docs.off")
+            verify_basic(exchange.authorization, self._docs)
+        elif access is not Access.PUBLIC:
+            await self._admit_principal(plan, scope, exchange)
+        exchange.decision = plan.granted
+
+    async def _admit_principal(self, plan: Plan, scope: Scope, exchange: Exchange) -> None:
+        principal = await self._authenticator.authenticate(exchange.authorization)
+        exchange.principal = principal
+        scope.setdefault("state", {})["authenticated_user_id"] = principal.user_id
+        if plan.after is not None:
+            await self._limiter.check(plan.after, exchange, scope)
+        if plan.access is Access.CLOSED:
+            raise ForbiddenError(reason="gate.no_policy")
+        if plan.rules:
+            raise_refusal(decide(plan.policy, principal, now=self._clock.now()), plan.policy)
+
+    async def serve_refusal(
+        self, error: Exception, scope: Scope, receive: Receive, send: Send, exchange: Exchange
+    ) -> None:
+        """Answer a request that `admit` has refused, and record it."""
+        denied = error if isinstance(error, DeniedError) else unavailable(error)
+        exchange.decision = Decision(granted=False, reason=denied.reason)
+        if (
+            denied.reason != "rate_limiting.exceeded"
+        ):  # The limiter has recorded that one, with the limit's name.
+            self._events.emit(event_name_for(denied.reason), scope=scope, reason=denied.reason)
+        await refuse(problem_for(denied), scope, receive, send, request_id=exchange.request_id)
+
+    async def serve_unbound(
+        self, scope: Scope, receive: Receive, send: Send, exchange: Exchange
+    ) -> None:
+        """Answer a request for something that has no plan: it is refused before it runs."""
+        exchange.decision = Decision(granted=False, reason="gate.unbound_route")
+        self._events.emit("gate.unbound_route", scope=scope, reason="gate.unbound_route")
+        await refuse(UNDECIDED, scope, receive, send, request_id=exchange.request_id)
+
+
+def _never_bound() -> bool:
+    return False
+
+
+REFUSALS: Final = (DeniedError, StoreError)

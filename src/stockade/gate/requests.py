@@ -1,0 +1,67 @@
+"""Check at start-up that no route takes unbounded input, and describe what did not fit without showing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from stockade.gate.plans import Access
+from stockade.validation import describe_errors, find_unbounded, known_names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from stockade.gate.plans import Plan
+    from stockade.gate.tree import Leaf
+    from stockade.validation import ValidationSettings
+
+_PLACES = ("path", "query", "header", "cookie", "body")
+
+
+class RequestCheck:
+    """Looks at every value that a request can carry.
+
+    Args:
+        settings: Whether unbounded input stops the start.
+    """
+
+    def __init__(self, settings: ValidationSettings) -> None:
+        self._settings = settings
+        self._names: set[str] = set(_PLACES)
+        self.warnings: list[str] = []
+
+    def check(self, leaf: Leaf, plan: Plan) -> list[str]:
+        """Return a line for each value of a leaf that has no bound, and remember the names of its fields."""
+        if leaf.dependant is None or plan.access is Access.DOCS:
+            return []
+        problems = []
+        for place, field in _fields(leaf.dependant):
+            annotation = _annotation_of(field)
+            self._names |= {field.name, field.alias} | known_names_of(annotation)
+            for unbounded in find_unbounded(annotation):
+                where = ".".join(part for part in (place, field.alias, unbounded.path) if part)
+                problems.append(
+                    f"{leaf.label}: {where} has no bound ({unbounded.kind}): {unbounded.hint}"
+                )
+        if self._settings.unbounded == "warn":
+            self.warnings += problems
+            return []
+        return problems
+
+    def describe(self, errors: Sequence[Any]) -> list[dict[str, str]]:
+        """Describe validation errors as ``{pointer, code, message}`` without anything that was submitted."""
+        found = describe_errors(errors, known_names=frozenset(self._names))
+        return [
+            {"pointer": each.pointer, "code": each.code, "message": each.message} for each in found
+        ]
+
+
+def _fields(dependant: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - FastAPI's Dependant
+    for place in _PLACES:
+        for field in getattr(dependant, f"{place}_params"):
+            yield place, field
+    for dependency in dependant.dependencies:
+        yield from _fields(dependency)
+
+
+def _annotation_of(field: Any) -> Any:  # noqa: ANN401 - any annotation
+    return Annotated[field.field_info.annotation, field.field_info]

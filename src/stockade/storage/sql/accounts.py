@@ -1,0 +1,155 @@
+"""Read and write accounts, tenants and memberships."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, insert, select, update
+
+from stockade.authentication.models import Account
+from stockade.core.identity import TenantId, UserId, UserType
+from stockade.storage.sql.engines import store_errors
+from stockade.storage.sql.models import Membership, Tenant, User
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+_COLUMNS = (
+    User.id,
+    User.email,
+    User.user_type,
+    User.password_hash,
+    User.is_active,
+    User.token_epoch,
+    Membership.tenant_id,
+    Membership.role,
+)
+
+
+class SQLAccountStore:
+    """Accounts in a SQL database.
+
+    Args:
+        engine: Engine without tenant isolation: accounts stand above tenants.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def find_by_email(self, email: str) -> Account | None:
+        """Return the account with this address and its default tenant, or None.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            select(*_COLUMNS)
+            .outerjoin(Membership, Membership.user_id == User.id)
+            .where(User.email == email)
+            .order_by(Membership.is_default.desc(), Membership.tenant_id)
+            .limit(1)
+        )
+        async with store_errors(), self._engine.connect() as connection:
+            row = (await connection.execute(statement)).first()
+        return _to_account(row) if row else None
+
+    async def find_by_id(self, user_id: UserId, tenant_id: TenantId | None) -> Account | None:
+        """Return the account and its role in this tenant, or None.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        membership = and_(Membership.user_id == User.id, Membership.tenant_id == tenant_id)
+        statement = select(*_COLUMNS).outerjoin(Membership, membership).where(User.id == user_id)
+        async with store_errors(), self._engine.connect() as connection:
+            row = (await connection.execute(statement)).first()
+        return _to_account(row) if row else None
+
+    async def replace_password_hash(self, user_id: UserId, *, old: str, new: str) -> bool:
+        """Put a new hash in place of the old one; False where somebody else changed it meanwhile.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            update(User)
+            .where(User.id == user_id, User.password_hash == old)
+            .values(password_hash=new)
+        )
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+
+def _to_account(row: Row[Any]) -> Account:
+    return Account(
+        user_id=UserId(row.id),
+        email=row.email,
+        user_type=UserType(row.user_type),
+        password_hash=row.password_hash,
+        active=row.is_active,
+        token_epoch=row.token_epoch,
+        tenant_id=None if row.tenant_id is None else TenantId(row.tenant_id),
+        roles=frozenset() if row.role is None else frozenset({row.role}),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """An account that is to be made.
+
+    Args:
+        email: Address; kept in lower case.
+        password_hash: Hash as a hasher made it.
+        user_type: Kind of account.
+        user_id: Identifier; drawn at random unless given.
+    """
+
+    email: str
+    password_hash: str = field(repr=False)
+    user_type: UserType = UserType.USER
+    user_id: UserId = field(default_factory=lambda: UserId(str(uuid.uuid4())))
+
+
+async def create_account(connection: AsyncConnection, account: NewAccount) -> UserId:
+    """Insert an account within the caller's transaction and return its identifier."""
+    await connection.execute(
+        insert(User).values(
+            id=account.user_id,
+            email=account.email.lower(),
+            user_type=str(account.user_type),
+            password_hash=account.password_hash,
+            is_active=True,
+            token_epoch=0,
+        )
+    )
+    return account.user_id
+
+
+async def create_tenant(
+    connection: AsyncConnection, name: str, *, tenant_id: str | None = None
+) -> TenantId:
+    """Insert a tenant within the caller's transaction and return its identifier."""
+    identifier = TenantId(tenant_id or str(uuid.uuid4()))
+    await connection.execute(insert(Tenant).values(id=identifier, name=name))
+    return identifier
+
+
+async def join_tenant(
+    connection: AsyncConnection,
+    user_id: UserId,
+    tenant_id: TenantId,
+    *,
+    role: str,
+    is_default: bool = False,
+) -> None:
+    """Make an account a member of a tenant, within the caller's transaction."""
+    values = {
+        "user_id": user_id,
+        "tenant_id": tenant_id,
+        "role": str(role),
+        "is_default": is_default,
+    }
+    await connection.execute(insert(Membership).values(**values))

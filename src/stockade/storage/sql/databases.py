@@ -1,0 +1,112 @@
+"""Hold the two engines of an application: one for accounts, one on which every statement belongs to a tenant."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from stockade.errors import ConfigurationError, ForbiddenError
+from stockade.storage.sql.accounts import SQLAccountStore
+from stockade.storage.sql.engines import make_engine, ping, store_errors
+from stockade.storage.sql.migrate import check_schema
+from stockade.tenancy import Isolation, TenantScoped
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+    from stockade.core.identity import TenantId
+    from stockade.events import EventLog
+    from stockade.tenancy import TenancySettings, TenantSessionFactory
+
+
+class Databases:
+    """The engines of an application, made when they are first needed.
+
+    Args:
+        url: Address of the database; None where the application has none.
+        models: Declarative bases of the application, beside those of models that use `TenantScoped`.
+        tenancy: Settings of the isolation.
+        events: Where refusals are recorded.
+    """
+
+    def __init__(
+        self, url: str | None, *, models: Sequence[Any], tenancy: TenancySettings, events: EventLog
+    ) -> None:
+        self._url = url
+        self._models = tuple(models)
+        self._tenancy = tenancy
+        self._events = events
+        self._accounts_engine = make_engine(url) if url else None
+        self._tenant_engine: AsyncEngine | None = None
+        self._isolation: Isolation | None = None
+        self._factory: TenantSessionFactory | None = None
+        self.accounts = SQLAccountStore(self._accounts_engine) if self._accounts_engine else None
+
+    async def check(self) -> None:
+        """Check that the database answers and has Stockade's tables.
+
+        Raises:
+            ConfigurationError: The tables are missing or of another version.
+            StoreError: The database is away.
+        """
+        if self._accounts_engine is not None:
+            await ping(self._accounts_engine)
+            await check_schema(self._accounts_engine)
+
+    async def prove(self) -> None:
+        """Put isolation in force for the application's models and prove it with planted rows.
+
+        Raises:
+            ConfigurationError: A model can't be isolated, or planted rows leaked.
+            StoreError: The database is away.
+        """
+        if self._url is None:
+            return
+        factory = self._make_factory()
+        if factory is not None and self._isolation is not None and self._tenant_engine is not None:
+            async with store_errors():
+                await self._isolation.canary(self._tenant_engine)
+
+    def _make_factory(self) -> TenantSessionFactory | None:
+        bases = self._find_bases()
+        if self._factory is None and self._url is not None and bases:
+            self._tenant_engine = make_engine(self._url)
+            self._isolation = Isolation(bases, settings=self._tenancy, events=self._events)
+            self._isolation.install(self._tenant_engine)
+            self._factory = self._isolation.session_factory(self._tenant_engine)
+        return self._factory
+
+    def _find_bases(self) -> list[Any]:
+        scoped = [
+            model.registry for model in _subclasses(TenantScoped) if hasattr(model, "registry")
+        ]
+        return list(dict.fromkeys([*self._models, *scoped]))
+
+    @asynccontextmanager
+    async def open_session(self, tenant_id: TenantId | None) -> AsyncIterator[AsyncSession]:
+        """Open a session that belongs to a tenant; it is rolled back unless committed, and always closed.
+
+        Raises:
+            ForbiddenError: There is no tenant.
+            ConfigurationError: There is no database, or no model that belongs to tenants.
+        """
+        factory = self._factory or self._make_factory()
+        if factory is None:
+            message = "stockade.session needs a database and models: set STOCKADE_DATABASE_URL and use TenantScoped or models="
+            raise ConfigurationError(message)
+        if tenant_id is None:
+            raise ForbiddenError(reason="tenancy.no_tenant")
+        async with factory(tenant_id) as session:
+            yield session
+
+    async def close(self) -> None:
+        """Give back all connections."""
+        for engine in (self._accounts_engine, self._tenant_engine):
+            if engine is not None:
+                await engine.dispose()
+
+
+def _subclasses(model: type[Any]) -> list[type[Any]]:
+    return [found for child in model.__subclasses__() for found in (child, *_subclasses(child))]

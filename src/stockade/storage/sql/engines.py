@@ -1,0 +1,81 @@
+"""Make engines, with safe defaults for each database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from stockade.errors import ConfigurationError, StoreError
+
+_ASYNC_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+
+
+def make_engine(url: str) -> AsyncEngine:
+    """Make an asynchronous engine; ``sqlite://`` and ``postgresql://`` get their asynchronous driver.
+
+    Args:
+        url: Address of the database; may hold a password.
+
+    Raises:
+        ConfigurationError: The address can't be read, or its driver is not installed; the message never repeats it.
+    """
+    try:
+        parsed = _with_async_driver(make_url(url))
+        engine = create_async_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        message = "the database URL can't be read: use sqlite:///path or postgresql://user:password@host/name"
+        raise ConfigurationError(message) from error
+    except ImportError as error:
+        message = f"the driver of the database is not installed ({error.name}): pip install 'stockade[postgresql]'"
+        raise ConfigurationError(message) from error
+    if parsed.get_backend_name() == "sqlite":
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _with_async_driver(url: URL) -> URL:
+    drivername = _ASYNC_DRIVERS.get(url.drivername, url.drivername)
+    return url.set(drivername=drivername)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection has no common type
+    cursor = connection.cursor()
+    # Without these SQLite ignores foreign keys, and a reader waits for every writer.
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.close()
+
+
+@asynccontextmanager
+async def store_errors() -> AsyncIterator[None]:
+    """Turn the driver's errors into `StoreError`, which names their kind and never their text.
+
+    Raises:
+        StoreError: The database could not answer.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        message = f"the database could not answer ({type(error).__name__})"
+        raise StoreError(message) from error
+
+
+async def ping(engine: AsyncEngine) -> None:
+    """Return if the database answers.
+
+    Raises:
+        StoreError: It does not.
+    """
+    async with store_errors(), engine.connect() as connection:
+        await connection.execute(select(1))
