@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation at run time
+from starlette.requests import HTTPConnection
 
 from stockade.authentication import (
     AccessTokens,
@@ -62,7 +62,8 @@ class Stockade:
 
     Args:
         settings: Settings of all layers; read from the environment unless given.
-        models: Declarative bases of the application's models; models that use `TenantScoped` are found by themselves.
+        models: Declarative bases of the application's models; models that use `TenantScoped` are
+            found by themselves.
         accounts: Where accounts live; Stockade's own tables in ``database_url`` unless given.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
@@ -108,7 +109,8 @@ class Stockade:
             events=self.events,
         )
 
-    # -- for endpoints ---------------------------------------------------------------------------------------------
+    # -- for endpoints
+    # ---------------------------------------------------------------------------------------------
 
     async def session(self, connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
         """Give an endpoint a session that is bound to the caller's tenant (use it as ``Depends(stockade.session)``).
@@ -123,12 +125,14 @@ class Stockade:
         async with self._databases.open_session(tenant_id) as session:
             yield session
 
-    # -- for the application ---------------------------------------------------------------------------------------
+    # -- for the application
+    # ---------------------------------------------------------------------------------------
 
     def install(self, app: FastAPI | Starlette) -> None:
         """Put every layer in front of an application.
 
-        It makes no difference whether routes, routers and middleware are added before or after this.
+        It makes no difference whether routes, routers and middleware are added before or after
+        this.
 
         Raises:
             ConfigurationError: The application has started already, or has a Stockade.
@@ -189,7 +193,8 @@ class Stockade:
         """Give back connections and threads."""
         await self._stop()
 
-    # -- wiring ----------------------------------------------------------------------------------------------------
+    # -- wiring
+    # ----------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
         binder = self._binder
@@ -310,7 +315,8 @@ def _reveal(secret: SecretStr | None) -> str | None:
 def _read_keys(settings: Settings) -> KeyRing:
     given = [secret.get_secret_value() for secret in settings.secret_keys]
     if not given and not settings.environment.is_deployed:
-        # Tokens of a development server end with it; nothing has to be configured to try things out.
+        # Tokens of a development server end with it; nothing has to be configured to try things
+        # out.
         given = [secrets.token_urlsafe(48)]
     return KeyRing(given)
 

@@ -1,7 +1,8 @@
 """Define the errors that Stockade raises, in one tree.
 
-Three kinds matter to a caller: a mistake in the configuration (found at start-up), a store that is away, and an expected
-"no". Every error carries a stable ``code``; none carries a secret, a token, a password or a submitted value.
+Three kinds matter to a caller: a mistake in the configuration (found at start-up), a store that is
+away, and an expected "no". Every error carries a stable ``code``; none carries a secret, a token, a
+password or a submitted value.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class DeniedError(StockadeError):
     """An expected "no" to a caller, with the exact reason for the event log alone.
 
     Args:
-        reason: Reason code such as ``authentication.token_expired``; goes to the event log, never to the client.
+        reason: Reason code such as ``authentication.token_expired``; goes to the event log, never
+            to the client.
     """
 
     code = "denied"

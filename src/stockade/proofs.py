@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from stockade.core.interfaces import Authenticator
     from stockade.rate_limiting import RateLimiter
 
-# {"alg":"none","typ":"at+jwt"} . {"sub":"1"} . an empty-looking signature: what a library with defaults once accepted.
+# {"alg":"none","typ":"at+jwt"} . {"sub":"1"} . an empty-looking signature: what a library with
+# defaults once accepted.
 _FORGED = (
     b"Bearer eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJzdWIiOiIxIn0.AA",
     b"Bearer x",

@@ -73,7 +73,8 @@ class Settings(BaseSettings):
 
     Attributes:
         environment: Where the application runs; ``production`` unless said otherwise.
-        secret_keys: Secrets, oldest to newest, parted by commas: the newest signs, all of them verify.
+        secret_keys: Secrets, oldest to newest, parted by commas: the newest signs, all of them
+            verify.
         database_url: Database of the accounts and of `Stockade.session`.
         redis_url: Redis or Valkey for limits; without one, each process counts for itself.
         gate: What is closed by default.
@@ -86,7 +87,8 @@ class Settings(BaseSettings):
         api_docs: Credentials of the API documentation.
 
     Raises:
-        ConfigurationError: A setting is unknown or has a value that can't be; the message never repeats the value.
+        ConfigurationError: A setting is unknown or has a value that can't be; the message never
+            repeats the value.
     """
 
     model_config = SettingsConfigDict(

@@ -1,7 +1,6 @@
 """Say who calls: passwords, access tokens and the principal behind a request."""
 
 from stockade.authentication.authenticator import BearerAuthenticator
-from stockade.core.dependencies import current_principal
 from stockade.authentication.errors import (
     InvalidCredentialsError,
     InvalidTokenError,
@@ -13,6 +12,7 @@ from stockade.authentication.passwords import BcryptHasher, HashingPool
 from stockade.authentication.settings import AuthenticationSettings
 from stockade.authentication.sign_in import PasswordSignIn
 from stockade.authentication.tokens import AccessTokens
+from stockade.core.dependencies import current_principal
 
 __all__ = [
     "AccessTokens",

@@ -1,7 +1,8 @@
 """Turn an ``Authorization: Bearer`` header into a principal.
 
-A signature is checked once per token and process; what the database says about the account is believed for at most
-`AuthenticationSettings.identity_cache_lifetime`, so that a revoked role or account takes effect within that time.
+A signature is checked once per token and process; what the database says about the account is
+believed for at most `AuthenticationSettings.identity_cache_lifetime`, so that a revoked role or
+account takes effect within that time.
 """
 
 from __future__ import annotations
@@ -119,7 +120,8 @@ def check_backing(token: AccessToken, account: Account) -> None:
     """Check that the account still stands behind a token.
 
     Raises:
-        InvalidTokenError: The account is gone or inactive, its tokens were ended, or it left the tenant.
+        InvalidTokenError: The account is gone or inactive, its tokens were ended, or it left the
+            tenant.
     """
     if not account.active:
         raise InvalidTokenError(reason="authentication.account_inactive")

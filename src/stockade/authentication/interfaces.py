@@ -22,7 +22,8 @@ class AccountStore(Protocol):
     async def find_by_id(self, user_id: UserId, tenant_id: TenantId | None) -> Account | None:
         """Return the account and its roles in this tenant, or None.
 
-        An account that is not a member of the tenant comes back without roles and with ``tenant_id`` None.
+        An account that is not a member of the tenant comes back without roles and with
+        ``tenant_id`` None.
 
         Raises:
             StoreError: The store is away.

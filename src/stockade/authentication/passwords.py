@@ -17,7 +17,8 @@ from stockade.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# bcrypt reads 72 bytes; what comes after would be ignored, so that a longer password must be refused, never cut.
+# bcrypt reads 72 bytes; what comes after would be ignored, so that a longer password must be
+# refused, never cut.
 MAXIMUM_BYTES = 72
 _HASH = re.compile(r"\$2[aby]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
 _Result = TypeVar("_Result")
@@ -32,7 +33,8 @@ class BcryptHasher:
 
     def __init__(self, *, cost: int) -> None:
         self._cost = cost
-        # A real hash of an unknown password: checking against it costs what checking a real account costs.
+        # A real hash of an unknown password: checking against it costs what checking a real account
+        # costs.
         self._decoy = self.hash(secrets.token_urlsafe(16))
 
     def hash(self, password: str) -> str:
@@ -46,8 +48,8 @@ class BcryptHasher:
     def verify(self, password: str, stored: str | None) -> bool:
         """Tell whether a password belongs to a stored hash.
 
-        Without a usable hash the same work is done against a decoy, so that the time does not tell whether the account
-        exists (ASVS 5.0 V6.3.8).
+        Without a usable hash the same work is done against a decoy, so that the time does not tell
+        whether the account exists (ASVS 5.0 V6.3.8).
         """
         usable = stored if stored and _HASH.fullmatch(stored) else None
         try:
@@ -77,7 +79,8 @@ class HashingPool:
 
     Args:
         threads: Calls that run at the same time.
-        queue: Calls that may wait; one more is refused with 503, so that a flood of sign-ins can't stall the process.
+        queue: Calls that may wait; one more is refused with 503, so that a flood of sign-ins can't
+            stall the process.
     """
 
     def __init__(self, *, threads: int, queue: int) -> None:
@@ -97,7 +100,8 @@ class HashingPool:
             )
         self._waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
-        # The place is free when the thread is, not when the client goes away: a cancelled wait still occupies a thread.
+        # The place is free when the thread is, not when the client goes away: a cancelled wait
+        # still occupies a thread.
         future.add_done_callback(self._leave)
         return await asyncio.shield(future)
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from stockade.core.dependencies import current_principal
 from stockade.authentication.errors import InvalidCredentialsError
 from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
-from stockade.core.identity import Principal  # noqa: TC001 - FastAPI reads the annotation at run time
+from stockade.core.dependencies import current_principal
+from stockade.core.identity import Principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,8 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 class PasswordGrant(BaseModel):
     """The OAuth2 password form, as Swagger UI sends it (RFC 6749, section 4.3.2)."""
 
-    # The password is a string here and not a SecretStr, since a form model has no other reader; errors never show input.
+    # The password is a string here and not a SecretStr, since a form model has no other reader;
+    # errors never show input.
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
     grant_type: Annotated[str, Field(pattern="^password$", max_length=8)] = "password"
@@ -75,7 +76,8 @@ def make_auth_router(
             account, token = await sign_in().sign_in(form.username, form.password)
         except InvalidCredentialsError as error:
             events.emit("authentication.login_failed", scope=request.scope, reason=error.reason)
-            # RFC 6749, section 5.2: one answer for every way in which the two do not belong together.
+            # RFC 6749, section 5.2: one answer for every way in which the two do not belong
+            # together.
             answer = {
                 "error": "invalid_grant",
                 "error_description": "The address or the password is wrong.",

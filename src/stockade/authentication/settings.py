@@ -12,19 +12,23 @@ class AuthenticationSettings(BaseModel):
     """How callers sign in and what their tokens look like.
 
     Attributes:
-        issuer: Who issues the tokens (``iss``, RFC 7519, section 4.1.1); tokens of another issuer are refused.
+        issuer: Who issues the tokens (``iss``, RFC 7519, section 4.1.1); tokens of another issuer
+            are refused.
         audience: Whom the tokens are for (``aud``); tokens for somebody else are refused.
-        algorithm: Signature algorithm (RFC 9864 names): ``Ed25519``, or ``HS256`` where a shared secret is wanted.
+        algorithm: Signature algorithm (RFC 9864 names): ``Ed25519``, or ``HS256`` where a shared
+            secret is wanted.
         access_token_lifetime: How long an access token holds; 1 to 60 minutes.
         leeway: Clock difference to other machines that is forgiven.
-        token_cache_size: Verified tokens that are remembered per process, so that a signature is checked once.
-        identity_cache_lifetime: How long an account read from the database is believed, in seconds; a revoked role or a
-            deactivated account takes effect within this time.
+        token_cache_size: Verified tokens that are remembered per process, so that a signature is
+            checked once.
+        identity_cache_lifetime: How long an account read from the database is believed, in seconds;
+            a revoked role or a deactivated account takes effect within this time.
         identity_cache_size: Accounts that are remembered per process.
         bcrypt_cost: Work factor of bcrypt, as a power of two.
         hashing_threads: Passwords that are hashed at the same time, off the event loop.
         hashing_queue: Sign-ins that may wait for a hashing thread; more are answered 503.
-        password_min_length: Fewest characters of a new password (NIST SP 800-63B-4: 15 for a password alone).
+        password_min_length: Fewest characters of a new password (NIST SP 800-63B-4: 15 for a
+            password alone).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

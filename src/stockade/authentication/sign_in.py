@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from stockade.authentication.passwords import BcryptHasher, HashingPool
     from stockade.authentication.tokens import AccessTokens
 
-# Longer input can't belong to an account; it is cut off before any work (RFC 5321, section 4.5.3.1.3).
+# Longer input can't belong to an account; it is cut off before any work (RFC 5321, section
+# 4.5.3.1.3).
 MAXIMUM_EMAIL = 254
 MAXIMUM_PASSWORD = 1024
 

@@ -1,7 +1,8 @@
 """Issue and verify access tokens: signed JWTs of the type ``at+jwt``.
 
-joserfc checks the signature; every rule about the claims is here (RFC 7519, RFC 8725, RFC 9068). Keys come from the
-application's key ring alone: a key, a key address or a certificate in a token's header is never looked at.
+joserfc checks the signature; every rule about the claims is here (RFC 7519, RFC 8725, RFC 9068).
+Keys come from the application's key ring alone: a key, a key address or a certificate in a token's
+header is never looked at.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from stockade.crypto import KeyRing
 
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - the media type of RFC 9068, section 2.1
-# A token of ours has about 700 bytes. The cap stands before any parsing, so that a huge one costs nothing.
+# A token of ours has about 700 bytes. The cap stands before any parsing, so that a huge one costs
+# nothing.
 MAXIMUM_SIZE: Final = 4096
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 # Year 9999: later moments can't be told apart from mistakes and overflow `datetime`.

@@ -1,7 +1,8 @@
 """Say on an endpoint what its caller needs.
 
-Each of these is a FastAPI dependency that also carries a policy. The gate reads the policy at start-up and enforces it
-before the body is read; the dependency checks it once more when FastAPI calls it, and gives the principal.
+Each of these is a FastAPI dependency that also carries a policy. The gate reads the policy at
+start-up and enforces it before the body is read; the dependency checks it once more when FastAPI
+calls it, and gives the principal.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def raise_refusal(decision: Decision, policy: Policy) -> None:
 
 
 def _make_dependency(policy: Policy) -> Callable[..., Awaitable[Principal]]:
-    # The annotations are written as values: FastAPI could not find names that live in this function only.
+    # The annotations are written as values: FastAPI could not find names that live in this function
+    # only.
     async def require(principal: Annotated[Principal, Depends(current_principal)]) -> Principal:
         raise_refusal(decide(policy, principal, now=_clock.now()), policy)
         return principal

@@ -26,8 +26,8 @@ class AuthorizationSettings(BaseModel):
     """Roles and what they may do.
 
     Attributes:
-        roles: Every role that exists, with its permissions (``scope:resource:action``). A role that an endpoint asks
-            for and that is not here stops the start.
+        roles: Every role that exists, with its permissions (``scope:resource:action``). A role that
+            an endpoint asks for and that is not here stops the start.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

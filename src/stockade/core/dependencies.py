@@ -8,10 +8,10 @@ from fastapi.openapi.models import OAuth2 as OAuth2Model
 from fastapi.openapi.models import OAuthFlowPassword, OAuthFlows
 from fastapi.params import Depends
 from fastapi.security.base import SecurityBase
-from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation at run time
+from starlette.requests import HTTPConnection
 
 from stockade.core.exchange import require_exchange
-from stockade.core.identity import Principal  # noqa: TC001 - FastAPI reads the annotation at run time
+from stockade.core.identity import Principal
 from stockade.core.policy import Policy, attach, attach_to_dependency
 from stockade.errors import UnauthenticatedError
 
@@ -24,8 +24,9 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 class PolicyMark(Depends):
     """A policy to put on an endpoint (``@mark``) or on a router (``APIRouter(dependencies=[mark])``).
 
-    As a decorator it returns the very function it was given, so it may stand above or below the route decorator. As a
-    dependency it does nothing at run time: the gate reads its policy at start-up and enforces it before the body is read.
+    As a decorator it returns the very function it was given, so it may stand above or below the
+    route decorator. As a dependency it does nothing at run time: the gate reads its policy at
+    start-up and enforces it before the body is read.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -45,8 +46,8 @@ class PolicyMark(Depends):
 class CurrentPrincipal(SecurityBase):
     """Dependency that gives the verified caller and asks for one.
 
-    The gate has authenticated the request before the body was read; this hands over the result and adds the OAuth2
-    password flow to the OpenAPI document, so that Swagger UI can sign in.
+    The gate has authenticated the request before the body was read; this hands over the result and
+    adds the OAuth2 password flow to the OpenAPI document, so that Swagger UI can sign in.
 
     Args:
         token_url: Where tokens come from, relative to the application.

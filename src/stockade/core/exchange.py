@@ -1,6 +1,7 @@
 """Carry what is known about one request from the wall to the handler.
 
-The wall creates one `Exchange` per request and puts it into the ASGI scope under `SCOPE_KEY`; each later step adds to it.
+The wall creates one `Exchange` per request and puts it into the ASGI scope under `SCOPE_KEY`; each
+later step adds to it.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ class Exchange:
     """State of one request, written by Stockade alone.
 
     Attributes:
-        guard: The guard whose wall the request came through; plans of another application's guard don't apply to it.
+        guard: The guard whose wall the request came through; plans of another application's guard
+            don't apply to it.
         request_id: Identifier that correlates logs, events and the response.
         client: Address of the client, taken from trusted proxies where there are any.
         scheme: ``http``, ``https``, ``ws`` or ``wss``, as the client saw it.
         authorization: Value of the only ``Authorization`` header, if there is one.
-        content_length: Announced size of the body in bytes; 0 where none is announced. It is a hint, never trusted to be true.
+        content_length: Announced size of the body in bytes; 0 where none is announced. It is a
+            hint, never trusted to be true.
         decision: What the gate decided; None means that no gate has decided yet.
         policy: The policy of the route that serves the request.
         principal: The verified caller, if any.
-        route: Path template of the route that serves the request, with all prefixes; never the requested path.
+        route: Path template of the route that serves the request, with all prefixes; never the
+            requested path.
         headers: Response headers that layers ask for, such as ``RateLimit``.
         body_limit: Most bytes of the request body.
         body_read: Bytes of the body read up to now.
@@ -85,7 +89,8 @@ def require_exchange(scope: MutableMapping[str, Any]) -> Exchange:
     """Return the exchange of a request that a gate has let through.
 
     Raises:
-        ConfigurationError: The request came past Stockade: it is not installed on the application that serves it.
+        ConfigurationError: The request came past Stockade: it is not installed on the application
+            that serves it.
     """
     found = find_exchange(scope)
     if found is None or found.decision is None or not found.decision.granted:

@@ -40,18 +40,21 @@ class AuthenticationMethod(StrEnum):
 class Principal:
     """A verified caller.
 
-    It also reads as a mapping of the token claims that teams already use (``principal["user_id"]``), so that an endpoint
-    written for ``token: dict = Depends(get_current_user)`` keeps working.
+    It also reads as a mapping of the token claims that teams already use
+    (``principal["user_id"]``), so that an endpoint written for ``token: dict =
+    Depends(get_current_user)`` keeps working.
 
     Args:
         user_id: The account, as the token's ``sub`` and ``user_id`` name it.
         email: The account's address.
         user_type: The kind of account.
         tenant_id: The tenant that is active in this token, if any.
-        roles: Roles held in the active tenant, as plain strings so that an application may add its own.
+        roles: Roles held in the active tenant, as plain strings so that an application may add its
+            own.
         permissions: Permissions that follow from the roles, as ``scope:resource:action``.
         method: How the caller proved who it is.
-        authenticated_at: When it last gave its password or factor, not when the token was issued (OpenID Connect ``auth_time``).
+        authenticated_at: When it last gave its password or factor, not when the token was issued
+            (OpenID Connect ``auth_time``).
     """
 
     user_id: UserId

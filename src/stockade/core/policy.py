@@ -1,7 +1,8 @@
 """Describe what a route asks of its caller, as plain data that every layer can contribute to.
 
-Decorators and dependencies attach a `Policy` to a function; the gate gathers all policies of a route at start-up,
-combines them with `combine` and enforces the result. Nothing here decides anything.
+Decorators and dependencies attach a `Policy` to a function; the gate gathers all policies of a
+route at start-up, combines them with `combine` and enforces the result. Nothing here decides
+anything.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def combine(policies: Iterable[Policy]) -> Policy:
     """Join all policies of one route into one that is at least as strict as each.
 
     Raises:
-        PolicyConflictError: A route is public and asks for a caller, two body limits differ, or no role could satisfy
-            all role requirements.
+        PolicyConflictError: A route is public and asks for a caller, two body limits differ, or no
+            role could satisfy all role requirements.
     """
     joined = Policy()
     for policy in policies:

@@ -1,7 +1,7 @@
 """Turn an error into the one plain answer that a client gets (RFC 9457), in this module alone.
 
-The body names the kind of problem and never the reason: unknown user and wrong password, foreign and missing object read
-the same. The exact reason goes to the event log.
+The body names the kind of problem and never the reason: unknown user and wrong password, foreign
+and missing object read the same. The exact reason goes to the event log.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def problem_for_status(
 
     Args:
         status: HTTP status code; one that is not registered becomes 500.
-        detail: What the handler wants to say; a sentence goes to ``detail``, anything else to the member ``context``.
+        detail: What the handler wants to say; a sentence goes to ``detail``, anything else to the
+            member ``context``.
         headers: Response headers that belong to the answer.
     """
     try:

@@ -1,7 +1,8 @@
 """Derive one key per purpose from the application's secrets.
 
-The secrets are a list, oldest to newest: the newest makes new signatures, all of them still verify old ones. Each
-purpose gets a key of its own (RFC 5869), so that a key for one use never works for another.
+The secrets are a list, oldest to newest: the newest makes new signatures, all of them still verify
+old ones. Each purpose gets a key of its own (RFC 5869), so that a key for one use never works for
+another.
 """
 
 from __future__ import annotations
@@ -20,14 +21,24 @@ if TYPE_CHECKING:
 
 MINIMUM_LENGTH = 32
 _MINIMUM_ENTROPY_BITS = 96.0
-_PLACEHOLDERS = ("changeme", "change-me", "secret-key", "your-secret", "example", "placeholder", "insecure", "password")
+_PLACEHOLDERS = (
+    "changeme",
+    "change-me",
+    "secret-key",
+    "your-secret",
+    "example",
+    "placeholder",
+    "insecure",
+    "password",
+)
 
 
 class KeyRing:
     """The application's secrets, oldest to newest.
 
     Args:
-        secrets: Secrets as configured, oldest first; each at least 32 characters and not a placeholder.
+        secrets: Secrets as configured, oldest first; each at least 32 characters and not a
+            placeholder.
 
     Raises:
         ConfigurationError: There is no secret, or one is weak; the message never repeats it.
@@ -66,7 +77,8 @@ class KeyRing:
 def weakness_of(secret: str) -> str | None:
     """Say in a few words why a secret is weak, or return None.
 
-    Source: ASVS 5.0 V11.5.1 (at least 128 bits from a cryptographic generator); the entropy estimate is Shannon's over
+    Source: ASVS 5.0 V11.5.1 (at least 128 bits from a cryptographic generator); the entropy
+        estimate is Shannon's over
     the characters used, which a repeated or trivial string fails.
     """
     if len(secret) < MINIMUM_LENGTH:

@@ -49,7 +49,8 @@ class EventLog:
 
         Args:
             name: A name of the catalogue.
-            scope: ASGI scope of the request it happened in; request id, address, route and caller are read from it.
+            scope: ASGI scope of the request it happened in; request id, address, route and caller
+                are read from it.
             reason: Exact reason code.
             details: Further facts; never a secret, a token or a submitted value.
 

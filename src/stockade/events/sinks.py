@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class LoggingSink:
     """Write each event as JSON to the logger ``stockade.events``.
 
-    JSON escapes line breaks and control characters, so a value can't forge a second log line (ASVS 5.0 V16.4.1).
+    JSON escapes line breaks and control characters, so a value can't forge a second log line (ASVS
+    5.0 V16.4.1).
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:

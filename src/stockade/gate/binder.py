@@ -82,7 +82,8 @@ class Binder:
         """Bind everything for the first time.
 
         Raises:
-            ConfigurationError: Something can't be protected as it is written; every problem is on a line of its own.
+            ConfigurationError: Something can't be protected as it is written; every problem is on a
+                line of its own.
         """
         with self._lock:
             problems = self._bind()
@@ -165,5 +166,6 @@ class Binder:
         before = dict(app.exception_handlers), list(app.user_middleware)
         self.prepare(app)
         if (app.exception_handlers, app.user_middleware) != before:
-            # Built before now, its middleware would hold on to the old handlers; it is built anew at the next request.
+            # Built before now, its middleware would hold on to the old handlers; it is built anew
+            # at the next request.
             app.middleware_stack = None

@@ -1,8 +1,9 @@
 """Put the gate onto the very objects that serve requests.
 
-Starlette and FastAPI call ``route.handle(scope, receive, send)`` once a route has matched and before a byte of the body is
-read. A `Gate` takes the place of that attribute on each leaf object. Nothing is matched a second time, no path is
-compared at run time, and a route of another application that shares the object is told apart by its exchange.
+Starlette and FastAPI call ``route.handle(scope, receive, send)`` once a route has matched and
+before a byte of the body is read. A `Gate` takes the place of that attribute on each leaf object.
+Nothing is matched a second time, no path is compared at run time, and a route of another
+application that shares the object is told apart by its exchange.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class Snapshot:
     def is_stale(self) -> bool:
         """Tell whether routes, mounts or policies have changed since.
 
-        The lists are compared element by element, which costs a few nanoseconds a route and notices every way to change
+        The lists are compared element by element, which costs a few nanoseconds a route and notices
+        every way to change
         them: appended, removed, replaced, or another list in their place.
         """
         if revision() != self._revision:
@@ -109,7 +111,8 @@ class Snapshot:
 class RouterEntry:
     """Stands before a router: no request is matched against routes that have changed since they were bound.
 
-    The check runs right before matching, without a point in between at which another task could add a route.
+    The check runs right before matching, without a point in between at which another task could add
+    a route.
 
     Args:
         inner: The router's own middleware and matching.

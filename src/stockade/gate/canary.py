@@ -1,8 +1,9 @@
 """Prove at start-up that the gate bites, in this process and with the installed versions of FastAPI and Starlette.
 
-Tests of routes that look at one route and pass have gone vacuous before, when a framework changed how it keeps its routes.
-So nothing is taken for granted here: each closed leaf of the real application is called as nobody and has to refuse, and a
-planted application goes through routing in every way a route can hang on the tree.
+Tests of routes that look at one route and pass have gone vacuous before, when a framework changed
+how it keeps its routes. So nothing is taken for granted here: each closed leaf of the real
+application is called as nobody and has to refuse, and a planted application goes through routing in
+every way a route can hang on the tree.
 """
 
 from __future__ import annotations

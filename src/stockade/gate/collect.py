@@ -65,7 +65,8 @@ def _policies_of_dependencies(dependant: Any) -> list[Policy]:  # noqa: ANN401 -
         found += own
         scopes = dependency.own_oauth_scopes
         if scopes and own:
-            # Security(current_principal, scopes=[...]): whoever writes scopes expects them to be asked for.
+            # Security(current_principal, scopes=[...]): whoever writes scopes expects them to be
+            # asked for.
             found.append(
                 Policy(
                     permissions=frozenset(scopes), origins=(f"Security scopes {', '.join(scopes)}",)

@@ -50,7 +50,8 @@ class PlanCompiler:
             docs: Whether it is API documentation.
 
         Raises:
-            ConfigurationError: Policies contradict each other, are hidden, or can never be satisfied.
+            ConfigurationError: Policies contradict each other, are hidden, or can never be
+                satisfied.
         """
         try:
             policy = self._policy_of(leaf, docs=docs)

@@ -1,7 +1,7 @@
 """Decide on each request, in the one order of layers, before the handler and before the body.
 
-The order (design: "from socket to row"): announced size, limit by address, authentication, limit by principal, role and
-permission and freshness. `Guard.admit` is the only place that knows it.
+The order (design: "from socket to row"): announced size, limit by address, authentication, limit by
+principal, role and permission and freshness. `Guard.admit` is the only place that knows it.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ class Guard:
     def find_plan(self, holder: object, scope: Scope) -> Plan | None:
         """Return the plan of the object that is about to serve a request.
 
-        FastAPI serves one route object in several places if its router is included several times; the effective context in
-        the scope tells them apart. That key is FastAPI's own: should it ever be missing, no plan is found, and the request is
-        refused.
+        FastAPI serves one route object in several places if its router is included several times;
+        the effective context in the scope tells them apart. That key is FastAPI's own: should it
+        ever be missing, no plan is found, and the request is refused.
         """
         context = scope.get("fastapi", _NOTHING).get("effective_route_context")
         if context is not None and context.original_route is holder:

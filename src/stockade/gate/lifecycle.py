@@ -64,7 +64,8 @@ class Lifecycle:
         failed = False
 
         async def receive_or_end() -> Message:
-            # After a failed start the server sends nothing more, but the application has to close what it opened.
+            # After a failed start the server sends nothing more, but the application has to close
+            # what it opened.
             return {"type": "lifespan.shutdown"} if failed else await receive()
 
         async def send_checked(message: Message) -> None:

@@ -37,7 +37,8 @@ class Plan:
         after: Limits that are checked once the caller is known.
         body_limit: Most bytes of a body; None keeps the application's own cap.
         granted: The decision that a passing request gets, made once.
-        pinned: What the plan belongs to; kept alive, so that its identity is not reused for something else.
+        pinned: What the plan belongs to; kept alive, so that its identity is not reused for
+            something else.
     """
 
     route: str

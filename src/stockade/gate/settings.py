@@ -40,11 +40,13 @@ class GateSettings(BaseModel):
     """What the gate does where a route says nothing, and what it does for routes that can't say anything.
 
     Attributes:
-        default: What a route without a policy gets: ``deny`` closes it to everybody, ``authenticated`` opens it to
-            whoever is signed in.
-        policies: Policies by route: a full path template (``/admin/login``), ``name:<route name>``, or a template ending
-            in ``/**`` for everything below. Each must name a route that exists, or the start fails.
-        answering_middleware: Middleware classes (``module.Class``) that may answer by themselves, each with the reason.
+        default: What a route without a policy gets: ``deny`` closes it to everybody,
+            ``authenticated`` opens it to whoever is signed in.
+        policies: Policies by route: a full path template (``/admin/login``), ``name:<route name>``,
+            or a template ending in ``/**`` for everything below. Each must name a route that
+            exists, or the start fails.
+        answering_middleware: Middleware classes (``module.Class``) that may answer by themselves,
+            each with the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,8 +1,9 @@
 """Walk an application down to every object that can serve a request.
 
-FastAPI keeps included routers as a tree and builds effective routes on demand; mounts, hosts, websockets, static files,
-frontends and the "not found" of each router hang on it too. Whatever is added to the tree here is what the gate guards, so
-anything unknown is treated as a leaf, never as transparent.
+FastAPI keeps included routers as a tree and builds effective routes on demand; mounts, hosts,
+websockets, static files, frontends and the "not found" of each router hang on it too. Whatever is
+added to the tree here is what the gate guards, so anything unknown is treated as a leaf, never as
+transparent.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Leaf:
         kind: ``api``, ``route``, ``websocket``, ``mount``, ``frontend``, ``default`` or ``other``.
         holder: The object whose attribute is called to serve a request.
         attribute: Name of that attribute.
-        key: What tells this place from others that share the holder: the holder itself or FastAPI's effective context.
+        key: What tells this place from others that share the holder: the holder itself or FastAPI's
+            effective context.
         name: Name of the route, if it has one.
         methods: HTTP methods; empty where every method or none applies.
         endpoint: The function or class that answers, if there is one.
@@ -133,8 +135,9 @@ def _note_routers(router: Router, tree: Tree) -> None:
 
 def _walk_context(
     context: Any, prefix: str, tree: Tree, *, app: Starlette | None, depth: int
-) -> None:  # noqa: ANN401 - FastAPI's RouteContext delegates by name
-    # `matches` belongs to the object that is effective here: the route, its rebuilt copy, or FastAPI's context.
+) -> None:
+    # `matches` belongs to the object that is effective here: the route, its rebuilt copy, or
+    # FastAPI's context.
     effective = context.matches.__self__
     template = prefix + (context.path or "")
     if isinstance(effective, Mount | Host):
@@ -183,7 +186,8 @@ def _walk_low_priority(router: Router, prefix: str, tree: Tree, *, app: Starlett
                 template=prefix + within + "|".join(paths),
                 kind="frontend",
                 holder=candidate,
-                # An included frontend is served through the context's `app`, which holds on to the handler it was built with.
+                # An included frontend is served through the context's `app`, which holds on to the
+                # handler it was built with.
                 attribute="handle" if direct else "app",
                 key=candidate,
                 dependant=getattr(candidate, "dependant", None),

@@ -10,15 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 UNKNOWN: Final = "unknown"
-# Longer chains are no proxies of ours; whoever sends one is read as the last hop that could be checked.
+# Longer chains are no proxies of ours; whoever sends one is read as the last hop that could be
+# checked.
 _MAXIMUM_HOPS = 32
 
 
 class ClientAddresses:
     """Tell the client's address from the connection and the forwarding headers.
 
-    The header is read from the right: each proxy appends the address it saw, so only what trusted proxies appended can be
-    believed. The leftmost entry, which a client can write, is never taken on trust.
+    The header is read from the right: each proxy appends the address it saw, so only what trusted
+    proxies appended can be believed. The leftmost entry, which a client can write, is never taken
+    on trust.
 
     Args:
         trusted: Networks of the proxies.
@@ -32,7 +34,8 @@ class ClientAddresses:
         """Return the client's address, or ``unknown`` where there is none (unix sockets).
 
         Args:
-            peer: Address of the other end of the connection; None for a unix socket, which a local proxy alone can reach.
+            peer: Address of the other end of the connection; None for a unix socket, which a local
+                proxy alone can reach.
             forwarded_for: Values of all ``X-Forwarded-For`` headers, in order; untrusted.
         """
         if not self.trusts_anybody:

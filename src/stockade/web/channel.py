@@ -24,7 +24,8 @@ _POLICY_VIOLATION: Final = 1008
 class BodyOverflowError(HTTPException):
     """The body went over its limit while it was read.
 
-    It is an `HTTPException` so that FastAPI, which turns any other error of body parsing into 400, lets it pass.
+    It is an `HTTPException` so that FastAPI, which turns any other error of body parsing into 400,
+    lets it pass.
     """
 
     def __init__(self, limit: int) -> None:
@@ -42,7 +43,8 @@ class Channel:
         send: To the server.
         headers: Security headers; an answer's own ones win.
         names: The names of `headers`.
-        on_refusal: Called with an event name and a reason code when this channel refuses something by itself.
+        on_refusal: Called with an event name and a reason code when this channel refuses something
+            by itself.
     """
 
     __slots__ = (
@@ -82,7 +84,8 @@ class Channel:
         """Hand on one message from the client, counting the bytes of the body.
 
         Raises:
-            BodyOverflowError: The body is larger than the endpoint takes, whatever its Content-Length said.
+            BodyOverflowError: The body is larger than the endpoint takes, whatever its
+                Content-Length said.
         """
         message = await self._receive()
         kind = message["type"]

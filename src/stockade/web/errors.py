@@ -41,7 +41,8 @@ class ErrorAnswers:
 
     Args:
         events: Where refusals and unexpected errors are recorded.
-        describe: Turns validation errors into ``{pointer, code, message}`` members without any submitted value.
+        describe: Turns validation errors into ``{pointer, code, message}`` members without any
+            submitted value.
     """
 
     def __init__(

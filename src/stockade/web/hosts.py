@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# uri-host with optional port (RFC 9110, section 7.2), without user information, path or other tricks.
+# uri-host with optional port (RFC 9110, section 7.2), without user information, path or other
+# tricks.
 _HOST = re.compile(rb"(?P<name>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
@@ -17,7 +18,8 @@ class HostAllowList:
     """Tell whether the server answers to a host name.
 
     Args:
-        allowed: Names in lower case; ``*.example.com`` stands for every subdomain, not for ``example.com`` itself.
+        allowed: Names in lower case; ``*.example.com`` stands for every subdomain, not for
+            ``example.com`` itself.
     """
 
     def __init__(self, allowed: Iterable[str]) -> None:

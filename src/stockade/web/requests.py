@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from stockade.web.hosts import HostAllowList
     from stockade.web.settings import WebSettings
 
-# A second one of these would let two readers disagree about which counts (request smuggling, confused credentials).
+# A second one of these would let two readers disagree about which counts (request smuggling,
+# confused credentials).
 _SINGLE: Final = (b"host", b"authorization", b"content-length", b"content-type")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,512}")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -73,7 +74,8 @@ class RequestReader:
         return exchange, reason
 
     def _read_request_id(self, headers: Mapping[bytes, bytes], *, from_proxy: bool) -> str:
-        # A client's own identifier could forge or collide with another request's trail: proxies alone may set it.
+        # A client's own identifier could forge or collide with another request's trail: proxies
+        # alone may set it.
         if from_proxy:
             given = headers.get(b"x-request-id", b"")
             if len(given) <= self._max_request_id and _REQUEST_ID.fullmatch(given):

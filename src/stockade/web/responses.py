@@ -57,7 +57,8 @@ async def refuse(
 def is_slash_redirect(message: Message, scope: Mapping[str, Any]) -> bool:
     """Tell whether an answer is the router's own redirect to the same path with or without its last slash.
 
-    That redirect comes from no route, so no gate decides on it; it says nothing but its own request back.
+    That redirect comes from no route, so no gate decides on it; it says nothing but its own request
+    back.
     """
     if message["status"] != _TEMPORARY_REDIRECT or scope["type"] != "http":
         return False

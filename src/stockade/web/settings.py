@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-# An API answers with data. Nothing of it is to be run, framed or used as a base, and no form may send from it.
+# An API answers with data. Nothing of it is to be run, framed or used as a base, and no form may
+# send from it.
 API_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -27,13 +28,16 @@ class WebSettings(BaseModel):
     """How the outermost layer treats requests and answers.
 
     Attributes:
-        allowed_hosts: Host names that the server answers to; ``*.example.com`` means subdomains. Needed outside of the
-            environments ``local`` and ``test``.
-        trusted_proxies: Networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
+        allowed_hosts: Host names that the server answers to; ``*.example.com`` means subdomains.
+            Needed outside of the environments ``local`` and ``test``.
+        trusted_proxies: Networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are
+            believed.
         max_body_size: Most bytes of a request body where an endpoint does not say otherwise.
         content_security_policy: Policy of answers that have none of their own.
-        hsts_max_age: Seconds for which browsers are told to use HTTPS alone; 0 sends no such header.
-        max_request_id: Longest ``X-Request-Id`` that is taken over from a trusted proxy, in characters.
+        hsts_max_age: Seconds for which browsers are told to use HTTPS alone; 0 sends no such
+            header.
+        max_request_id: Longest ``X-Request-Id`` that is taken over from a trusted proxy, in
+            characters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +65,8 @@ class WebSettings(BaseModel):
         cls, value: tuple[IPv4Network | IPv6Network, ...]
     ) -> tuple[IPv4Network | IPv6Network, ...]:
         if any(network.prefixlen == 0 for network in value):
-            # Whoever trusts everybody lets each client choose its own address, and with it its limits.
+            # Whoever trusts everybody lets each client choose its own address, and with it its
+            # limits.
             message = "trusting every address as a proxy lets each client choose its own address; name the proxies"
             raise ValueError(message)
         return value

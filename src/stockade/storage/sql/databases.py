@@ -26,7 +26,8 @@ class Databases:
 
     Args:
         url: Address of the database; None where the application has none.
-        models: Declarative bases of the application, beside those of models that use `TenantScoped`.
+        models: Declarative bases of the application, beside those of models that use
+            `TenantScoped`.
         tenancy: Settings of the isolation.
         events: Where refusals are recorded.
     """

@@ -27,7 +27,8 @@ def make_engine(url: str) -> AsyncEngine:
         url: Address of the database; may hold a password.
 
     Raises:
-        ConfigurationError: The address can't be read, or its driver is not installed; the message never repeats it.
+        ConfigurationError: The address can't be read, or its driver is not installed; the message
+            never repeats it.
     """
     try:
         parsed = _with_async_driver(make_url(url))
