@@ -58,7 +58,9 @@ class IsolatedCompiler(SQLCompiler):
     trusted_elements: ClassVar[frozenset[str]]
     refusals: ClassVar[Refusals]
 
-    def __init__(self, dialect: Any, statement: ClauseElement | None, *args: Any, **kw: Any) -> None:  # noqa: ANN401 - the arguments of SQLCompiler
+    def __init__(
+        self, dialect: Any, statement: ClauseElement | None, *args: Any, **kw: Any
+    ) -> None:  # noqa: ANN401 - the arguments of SQLCompiler
         self._stockade_statement = statement
         if statement is not None:
             self._refuse_foreign_compilers(statement)
@@ -81,7 +83,9 @@ class IsolatedCompiler(SQLCompiler):
                 )
 
     def _is_trusted(self, kind: type[object]) -> bool:
-        return any(f"{c.__module__}.{c.__qualname__}" in self.trusted_elements for c in kind.__mro__)
+        return any(
+            f"{c.__module__}.{c.__qualname__}" in self.trusted_elements for c in kind.__mro__
+        )
 
     def _plan(self, table: object) -> TablePlan:
         plan = self.plans.get(table) if isinstance(table, Table) else None
@@ -137,7 +141,9 @@ class IsolatedCompiler(SQLCompiler):
         alias = f"stockade_{depth}"
         locals_ = [f"{name}.{self.preparer.quote(local.name)}" for local, _ in owner.local]
         pairs = zip(locals_, owner.remote, strict=True)
-        joined = " AND ".join(f"{alias}.{self.preparer.quote(c.name)} = {text}" for text, c in pairs)
+        joined = " AND ".join(
+            f"{alias}.{self.preparer.quote(c.name)} = {text}" for text, c in pairs
+        )
         condition = self._condition(plan, alias, depth=depth + 1, **kw)
         table = self.preparer.format_table(plan.table)
         owned = f"EXISTS (SELECT 1 FROM {table} AS {alias} WHERE {joined} AND {condition})"
@@ -284,7 +290,9 @@ class IsolatedCompiler(SQLCompiler):
 
     def _require_plain(self, operator: Any) -> None:  # noqa: ANN401
         if not is_plain_operator(operator.opstring):
-            raise self._opaque("op() with more than one operator", "compose conditions with and_(), or_()")
+            raise self._opaque(
+                "op() with more than one operator", "compose conditions with and_(), or_()"
+            )
 
     def get_statement_hint_text(self, hint_texts: Any) -> str:  # type: ignore[override]  # noqa: ANN401
         """Refuse hints: their text becomes part of the statement as it is."""

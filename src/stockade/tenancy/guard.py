@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import CompoundSelect, Connection, Delete, Insert, Select, Table, Update, select, tuple_
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Update,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql.elements import (
     ReleaseSavepointClause,
@@ -143,7 +153,11 @@ class StatementGuard:
         """Look up the rows that a write points to, through the same filter as any other query."""
         remote = target.reference.remote
         for keys in _portions(target.keys):
-            columns = tuple_(*remote).in_(keys) if len(remote) > 1 else remote[0].in_([k for (k,) in keys])
+            columns = (
+                tuple_(*remote).in_(keys)
+                if len(remote) > 1
+                else remote[0].in_([k for (k,) in keys])
+            )
             found = {tuple(row) for row in connection.execute(select(*remote).where(columns))}
             if not found.issuperset(keys):
                 raise self._refuse(

@@ -12,6 +12,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from stockade.core.identity import TenantId
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog
+from stockade.tenancy.canary import Canary
 from stockade.tenancy.compiler import IsolatedCompiler, isolate_compiler
 from stockade.tenancy.errors import TenantRequiredError
 from stockade.tenancy.guard import StatementGuard
@@ -117,6 +118,22 @@ class Isolation:
             self._refusals.record(error)
             raise
         return TenantBinding(tenant_id=tenant_id, parameters=parameters)
+
+    async def canary(self, engine: AsyncEngine | Engine) -> None:
+        """Prove on the database itself that isolation bites, and leave no trace.
+
+        A plain `Engine` blocks meanwhile.
+
+        Raises:
+            ConfigurationError: Isolation is not in force on the engine, or can't be proven.
+        """
+        canary = Canary(self._plan.tables, self._settings.column, self._objects)
+        if isinstance(engine, AsyncEngine):
+            async with engine.connect() as connection:
+                await connection.run_sync(canary.prove)
+        else:
+            with engine.connect() as plain:
+                canary.prove(plain)
 
     @overload
     def session_factory(self, engine: AsyncEngine) -> TenantSessionFactory: ...

@@ -78,7 +78,9 @@ class _Planner:
                 mapped = base if isinstance(base, registry) else base.registry
                 mapped.configure()
                 self._mappers.extend(mapped.mappers)
-            self._tables.extend((base if isinstance(base, MetaData) else base.metadata).sorted_tables)
+            self._tables.extend(
+                (base if isinstance(base, MetaData) else base.metadata).sorted_tables
+            )
 
     def plan(self) -> IsolationPlan:
         exempt = {table for table in self._tables if self._is_exempt(table)}
@@ -184,7 +186,8 @@ class _Planner:
     ) -> tuple[Reference, ...]:
         found = []
         constraints: Sequence[ForeignKeyConstraint] = sorted(
-            table.foreign_key_constraints, key=lambda c: [element.parent.name for element in c.elements]
+            table.foreign_key_constraints,
+            key=lambda c: [element.parent.name for element in c.elements],
         )
         for constraint in constraints:
             if not self._resolves(constraint) or constraint.referred_table not in scoped:

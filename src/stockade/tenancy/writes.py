@@ -94,9 +94,7 @@ def _check_tenant(
                 )
 
 
-def _candidates(
-    given: Mapping[Any, Any], row: Row, names: frozenset[str], table: str
-) -> list[Any]:
+def _candidates(given: Mapping[Any, Any], row: Row, names: frozenset[str], table: str) -> list[Any]:
     """Return every value that may reach a column: those of the statement and those of the row."""
     found = [value for key, value in row.items() if column_name(key) in names]
     for key, value in given.items():
