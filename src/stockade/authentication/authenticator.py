@@ -32,6 +32,8 @@ class _Verified(NamedTuple):
     token: AccessToken
     account: Account
     principal: Principal
+    fresh_until: float
+    """Moment (`Clock.monotonic`) from which on the token, the account or both have to be looked at again."""
 
 
 class BearerAuthenticator:
@@ -71,22 +73,36 @@ class BearerAuthenticator:
             InvalidTokenError: The token does not hold, or its account no longer backs it.
             StoreError: The accounts are away.
         """
-        raw = read_bearer(authorization)
-        digest = sha256(raw).digest()
+        if authorization is None:
+            raise UnauthenticatedError(reason="authentication.no_credentials")
+        digest = sha256(authorization).digest()
         known = self._verified.get(digest)
+        if known is not None and self._clock.monotonic() < known.fresh_until:
+            return known.principal
+        return await self._authenticate(authorization, digest, known)
+
+    async def _authenticate(
+        self, authorization: bytes, digest: bytes, known: _Verified | None
+    ) -> Principal:
         if known is None:
-            token = self._tokens.verify(raw.decode("ascii", errors="replace"))
+            token = self._tokens.verify(
+                read_bearer(authorization).decode("ascii", errors="replace")
+            )
         else:
             token = known.token
-            if self._clock.now().timestamp() >= token.expires_at:
-                self._verified.discard(digest)
-                raise InvalidTokenError(reason="authentication.token_expired")
-        account = await self._identities.load(token.user_id, token.tenant_id)
+        started = self._clock.monotonic()
+        remaining = token.expires_at - self._clock.now().timestamp()
+        if remaining <= 0:
+            self._verified.discard(digest)
+            raise InvalidTokenError(reason="authentication.token_expired")
+        account, believed_until = await self._identities.load(token.user_id, token.tenant_id)
+        fresh_until = min(believed_until, started + remaining)
         if known is not None and known.account is account:
+            self._verified.put(digest, known._replace(fresh_until=fresh_until))
             return known.principal
         check_backing(token, account)
         principal = self._make_principal(token, account)
-        self._verified.put(digest, _Verified(token, account, principal))
+        self._verified.put(digest, _Verified(token, account, principal, fresh_until))
         return principal
 
     def _make_principal(self, token: AccessToken, account: Account) -> Principal:
@@ -103,14 +119,12 @@ class BearerAuthenticator:
         )
 
 
-def read_bearer(authorization: bytes | None) -> bytes:
+def read_bearer(authorization: bytes) -> bytes:
     """Take the token out of an ``Authorization`` header (RFC 6750, section 2.1).
 
     Raises:
-        UnauthenticatedError: There is none, or another scheme.
+        UnauthenticatedError: It is of another scheme.
     """
-    if authorization is None:
-        raise UnauthenticatedError(reason="authentication.no_credentials")
     if authorization[:7].lower() != _SCHEME:
         raise UnauthenticatedError(reason="authentication.other_scheme")
     return authorization[7:].strip(b" ")
@@ -150,8 +164,10 @@ class IdentityCache:
             BoundedCache(settings.identity_cache_size)
         )
 
-    async def load(self, user_id: UserId, tenant_id: TenantId | None) -> Account:
-        """Return the account; unchanged accounts come back as the same object.
+    async def load(self, user_id: UserId, tenant_id: TenantId | None) -> tuple[Account, float]:
+        """Return the account, and the moment (`Clock.monotonic`) until which it may be believed.
+
+        An account that has not changed comes back as the same object.
 
         Raises:
             InvalidTokenError: There is no such account.
@@ -161,12 +177,13 @@ class IdentityCache:
         now = self._clock.monotonic()
         entry = self._entries.get(key)
         if entry is not None and now < entry[0]:
-            return entry[1]
+            return entry[1], entry[0]
         found = await self._accounts.find_by_id(user_id, tenant_id)
         if found is None:
             self._entries.discard(key)
             raise InvalidTokenError(reason="authentication.account_gone")
         account = entry[1] if entry is not None and entry[1] == found else found
         # The lifetime counts from before the question: what was read may be that old already.
-        self._entries.put(key, (now + self._lifetime, account))
-        return account
+        until = now + self._lifetime
+        self._entries.put(key, (until, account))
+        return account, until

@@ -8,26 +8,45 @@ calls it, and gives the principal.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from fastapi import Depends
+from starlette.requests import HTTPConnection
 
-from stockade.authorization.rules import decide
+from stockade.authorization.rules import covers, decide
 from stockade.core.clock import SystemClock
-from stockade.core.dependencies import current_principal
+from stockade.core.dependencies import CurrentPrincipal
+from stockade.core.exchange import require_exchange
 from stockade.core.identity import Principal, TenantRole
-from stockade.core.policy import Policy, attach_to_dependency
+from stockade.core.policy import Policy
 from stockade.errors import ConfigurationError, ForbiddenError, StepUpRequiredError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from stockade.core.decision import Decision
 
 _clock = SystemClock()
 
 
-def require_role(*roles: str) -> Callable[..., Awaitable[Principal]]:
+class RequiredCaller(CurrentPrincipal):
+    """Dependency that gives the verified caller, who must satisfy a policy."""
+
+    async def __call__(self, connection: HTTPConnection) -> Principal:
+        """Return the caller.
+
+        Raises:
+            UnauthenticatedError: Nobody is signed in.
+            ForbiddenError: The caller does not satisfy the policy.
+            ConfigurationError: Stockade is not installed on the application.
+        """
+        principal = self.read(connection)
+        enforced = require_exchange(connection.scope).policy
+        # The gate has decided on what it found at start-up; a dependency that it could not see,
+        # such as one that an override brings in, is decided on here.
+        if enforced is None or not covers(enforced, self.policy):
+            raise_refusal(decide(self.policy, principal, now=_clock.now()), self.policy)
+        return principal
+
+
+def require_role(*roles: str) -> RequiredCaller:
     """Make a dependency that lets callers through who have one of these roles in their active tenant.
 
     Raises:
@@ -37,12 +56,12 @@ def require_role(*roles: str) -> Callable[..., Awaitable[Principal]]:
         message = "require_role() needs at least one role"
         raise ConfigurationError(message)
     names = frozenset(str(role) for role in roles)
-    return _make_dependency(
+    return RequiredCaller(
         Policy(roles=(names,), origins=(f"require_role({', '.join(sorted(names))})",))
     )
 
 
-def require_permission(*permissions: str) -> Callable[..., Awaitable[Principal]]:
+def require_permission(*permissions: str) -> RequiredCaller:
     """Make a dependency that lets callers through who have all of these permissions.
 
     Raises:
@@ -52,12 +71,12 @@ def require_permission(*permissions: str) -> Callable[..., Awaitable[Principal]]
         message = "require_permission() needs at least one permission"
         raise ConfigurationError(message)
     names = frozenset(str(permission) for permission in permissions)
-    return _make_dependency(
+    return RequiredCaller(
         Policy(permissions=names, origins=(f"require_permission({', '.join(sorted(names))})",))
     )
 
 
-def require_fresh(max_age: timedelta) -> Callable[..., Awaitable[Principal]]:
+def require_fresh(max_age: timedelta) -> RequiredCaller:
     """Make a dependency that asks for a sign-in not older than this (step-up, RFC 9470).
 
     Raises:
@@ -66,7 +85,7 @@ def require_fresh(max_age: timedelta) -> Callable[..., Awaitable[Principal]]:
     if max_age <= timedelta(0):
         message = "require_fresh() needs a positive age"
         raise ConfigurationError(message)
-    return _make_dependency(Policy(step_up=max_age, origins=(f"require_fresh({max_age})",)))
+    return RequiredCaller(Policy(step_up=max_age, origins=(f"require_fresh({max_age})",)))
 
 
 def raise_refusal(decision: Decision, policy: Policy) -> None:
@@ -81,17 +100,6 @@ def raise_refusal(decision: Decision, policy: Policy) -> None:
     if decision.reason == "authorization.sign_in_too_old" and policy.step_up is not None:
         raise StepUpRequiredError(reason=decision.reason, max_age=policy.step_up)
     raise ForbiddenError(reason=decision.reason)
-
-
-def _make_dependency(policy: Policy) -> Callable[..., Awaitable[Principal]]:
-    # The annotations are written as values: FastAPI could not find names that live in this function
-    # only.
-    async def require(principal: Annotated[Principal, Depends(current_principal)]) -> Principal:
-        raise_refusal(decide(policy, principal, now=_clock.now()), policy)
-        return principal
-
-    require.__doc__ = f"Give the caller, who must satisfy {policy.origins[0]}."
-    return attach_to_dependency(require, policy)
 
 
 require_admin_role = require_role(TenantRole.ADMIN, TenantRole.OWNER)

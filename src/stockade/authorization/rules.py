@@ -47,6 +47,18 @@ def _words(names: Iterable[str]) -> str:
     return ",".join(sorted(names)) or "none"
 
 
+def covers(enforced: Policy, asked: Policy) -> bool:
+    """Tell whether a policy that was enforced includes everything that another one asks."""
+    return (
+        all(roles in enforced.roles for roles in asked.roles)
+        and asked.permissions <= enforced.permissions
+        and (
+            asked.step_up is None
+            or (enforced.step_up is not None and enforced.step_up <= asked.step_up)
+        )
+    )
+
+
 def permissions_of(roles: frozenset[str], table: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """Collect the permissions of roles; a role that is not in the table gives none."""
     return frozenset().union(*(table.get(role, frozenset()) for role in roles))

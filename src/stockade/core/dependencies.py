@@ -50,15 +50,16 @@ class CurrentPrincipal(SecurityBase):
     adds the OAuth2 password flow to the OpenAPI document, so that Swagger UI can sign in.
 
     Args:
+        policy: What the caller must satisfy.
         token_url: Where tokens come from, relative to the application.
     """
 
-    def __init__(self, token_url: str = "auth/token") -> None:  # noqa: S107 - an address, not a secret
+    def __init__(self, policy: Policy, *, token_url: str = "auth/token") -> None:  # noqa: S107 - an address, not a secret
         self.scheme_name = "OAuth2"
-        self.model = OAuth2Model(
-            flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl=token_url, scopes={}))
-        )
-        attach_to_dependency(self, Policy(authenticated=True, origins=("current_principal",)))
+        flow = OAuthFlowPassword(tokenUrl=token_url, scopes={})
+        self.model = OAuth2Model(flows=OAuthFlows(password=flow))
+        self.policy = policy
+        attach_to_dependency(self, policy)
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """Return the caller.
@@ -67,10 +68,19 @@ class CurrentPrincipal(SecurityBase):
             UnauthenticatedError: Nobody is signed in; the gate refuses such a request before this.
             ConfigurationError: Stockade is not installed on the application.
         """
+        return self.read(connection)
+
+    def read(self, connection: HTTPConnection) -> Principal:
+        """Return the caller of a request that the gate has let through.
+
+        Raises:
+            UnauthenticatedError: Nobody is signed in.
+            ConfigurationError: Stockade is not installed on the application.
+        """
         principal = require_exchange(connection.scope).principal
         if principal is None:
             raise UnauthenticatedError(reason="authentication.no_credentials")
         return principal
 
 
-current_principal = CurrentPrincipal()
+current_principal = CurrentPrincipal(Policy(authenticated=True, origins=("current_principal",)))

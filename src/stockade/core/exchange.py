@@ -29,6 +29,7 @@ class Exchange:
         request_id: Identifier that correlates logs, events and the response.
         client: Address of the client, taken from trusted proxies where there are any.
         scheme: ``http``, ``https``, ``ws`` or ``wss``, as the client saw it.
+        from_proxy: Whether the connection comes from a trusted proxy.
         authorization: Value of the only ``Authorization`` header, if there is one.
         content_length: Announced size of the body in bytes; 0 where none is announced. It is a
             hint, never trusted to be true.
@@ -50,6 +51,7 @@ class Exchange:
         "client",
         "content_length",
         "decision",
+        "from_proxy",
         "guard",
         "headers",
         "planted",
@@ -77,6 +79,7 @@ class Exchange:
         self.body_limit = body_limit
         self.body_read = 0
         self.planted = False
+        self.from_proxy = False
 
 
 def find_exchange(scope: Mapping[str, Any]) -> Exchange | None:

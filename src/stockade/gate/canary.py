@@ -249,7 +249,7 @@ async def prove_wall(guard: Guard, headers: tuple[tuple[bytes, bytes], ...]) -> 
             scope,
             receive,
             send,
-            headers=headers,
+            headers=list(headers),
             names=frozenset(name for name, _ in headers),
             on_refusal=lambda _name, _scope, _reason: None,
         )

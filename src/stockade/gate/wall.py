@@ -45,8 +45,8 @@ class WallMiddleware:
         self._app = app
         self._guard = guard
         self._reader = reader
-        self._headers = headers
-        self._names = frozenset(name for name, _ in headers)
+        self._headers = list(headers)
+        self._names = frozenset(name for name, _ in headers) | {b"x-request-id"}
         self._lifecycle = lifecycle
         self._events = events
 
@@ -75,8 +75,9 @@ class WallMiddleware:
             )
             return
         scope[SCOPE_KEY] = exchange
-        scope["scheme"] = exchange.scheme
-        if scope.get("client") is not None and scope["client"][0] != exchange.client:
+        if exchange.from_proxy:
+            # What the application reads is what the proxies that are trusted have seen.
+            scope["scheme"] = exchange.scheme
             scope["client"] = (exchange.client, 0)
         await self._app(scope, channel.receive, channel.send)
 

@@ -11,7 +11,7 @@ from stockade.errors import BodyTooLargeError
 from stockade.web.responses import is_slash_redirect, send_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.types import Message, Receive, Scope, Send
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MESSAGE_TOO_BIG: Final = 1009  # RFC 6455, section 7.4.1
 _POLICY_VIOLATION: Final = 1008
+_REQUEST_ID: Final = b"x-request-id"
 
 
 class BodyOverflowError(HTTPException):
@@ -42,7 +43,7 @@ class Channel:
         receive: From the server.
         send: To the server.
         headers: Security headers; an answer's own ones win.
-        names: The names of `headers`.
+        names: The names of `headers`, and ``x-request-id``.
         on_refusal: Called with an event name and a reason code when this channel refuses something
             by itself.
     """
@@ -66,7 +67,7 @@ class Channel:
         receive: Receive,
         send: Send,
         *,
-        headers: tuple[tuple[bytes, bytes], ...],
+        headers: list[tuple[bytes, bytes]],
         names: frozenset[bytes],
         on_refusal: Callable[[str, Scope, str], None],
     ) -> None:
@@ -113,12 +114,18 @@ class Channel:
             await self._send({"type": "websocket.close", "code": _MESSAGE_TOO_BIG})
         return {"type": "websocket.disconnect", "code": _MESSAGE_TOO_BIG}
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Hand on one message to the client, if a decision stands behind it."""
-        kind = message["type"]
+        # Most messages are parts of a body whose start was checked: they cost no coroutine of ours.
+        if message["type"] == "http.response.body" and not self._replaced:
+            return self._send(message)
+        return self._send_checked(message)
+
+    async def _send_checked(self, message: Message) -> None:
         if self._replaced:
             return
-        if kind == "http.response.start" or kind == "websocket.http.response.start":
+        kind = message["type"]
+        if kind in ("http.response.start", "websocket.http.response.start"):
             await self._start(message)
         elif kind == "websocket.accept" and self._exchange.decision is None:
             await self._refuse_socket()
@@ -158,14 +165,17 @@ class Channel:
 
     def _complete(self, own: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - ASGI allows any iterable of pairs
         exchange = self._exchange
-        headers = [*own, (b"x-request-id", exchange.request_id.encode("ascii"))]
+        headers = [*own, (b"x-request-id", exchange.request_id.encode("ascii")), *exchange.headers]
+        for name, _ in own:
+            if name in self._names or not name.islower():
+                return self._merge(headers, own)
+        return headers + self._headers
+
+    def _merge(self, headers: list[tuple[bytes, bytes]], own: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401
+        """Let an answer's own headers win over ours, but for the request id."""
         present = {name.lower() for name, _ in own}
-        if b"x-request-id" in present:
-            headers = [pair for pair in own if pair[0].lower() != b"x-request-id"] + headers[-1:]
-        if present.isdisjoint(self._names):
-            headers += self._headers
-        else:
-            headers += [pair for pair in self._headers if pair[0] not in present]
-        if exchange.headers:
-            headers += exchange.headers
+        headers += [pair for pair in self._headers if pair[0] not in present]
+        if _REQUEST_ID in present:
+            mine = (_REQUEST_ID, self._exchange.request_id.encode("ascii"))
+            headers = [pair for pair in headers if pair[0].lower() != _REQUEST_ID] + [mine]
         return headers

@@ -59,6 +59,7 @@ class RequestReader:
             scheme=_read_scheme(scope, headers, from_proxy=from_proxy),
             body_limit=self._body_limit,
         )
+        exchange.from_proxy = from_proxy
         exchange.authorization = headers.get(b"authorization")
         reason = None
         if len(headers) != len(pairs) and _has_duplicates(pairs):
