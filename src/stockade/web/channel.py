@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
 
+from stockade.core.exchange import SCOPE_KEY
 from stockade.core.problems import UNDECIDED, Problem, problem_for
 from stockade.errors import BodyTooLargeError
 from stockade.web.responses import is_slash_redirect, send_problem
@@ -39,7 +40,8 @@ class Channel:
 
     Args:
         exchange: What is known about the request.
-        scope: ASGI scope.
+        scope: ASGI scope. The channel keeps no reference to it: the scope leads back to the channel,
+            and a cycle of the two would leave every request to the garbage collector.
         receive: From the server.
         send: To the server.
         headers: Security headers; an answer's own ones win.
@@ -51,12 +53,13 @@ class Channel:
     __slots__ = (
         "_exchange",
         "_headers",
+        "_method",
         "_names",
         "_on_refusal",
         "_overflow",
+        "_path",
         "_receive",
         "_replaced",
-        "_scope",
         "_send",
     )
 
@@ -72,7 +75,9 @@ class Channel:
         on_refusal: Callable[[str, Scope, str], None],
     ) -> None:
         self._exchange = exchange
-        self._scope = scope
+        # None for a websocket, which has no method.
+        self._method: str | None = scope.get("method")
+        self._path: str = scope["path"]
         self._receive = receive
         self._send = send
         self._headers = headers
@@ -96,9 +101,7 @@ class Channel:
             if exchange.body_read > exchange.body_limit:
                 if not self._overflow:
                     self._overflow = True
-                    self._on_refusal(
-                        "validation.body_too_large", self._scope, "validation.body_streamed_too_far"
-                    )
+                    self._record("validation.body_too_large", "validation.body_streamed_too_far")
                 raise BodyOverflowError(exchange.body_limit)
         elif kind == "websocket.receive":
             return await self._check_frame(message)
@@ -110,7 +113,7 @@ class Channel:
             return message
         if not self._replaced:
             self._replaced = True
-            self._on_refusal("validation.body_too_large", self._scope, "validation.frame_too_large")
+            self._record("validation.body_too_large", "validation.frame_too_large")
             await self._send({"type": "websocket.close", "code": _MESSAGE_TOO_BIG})
         return {"type": "websocket.disconnect", "code": _MESSAGE_TOO_BIG}
 
@@ -134,8 +137,8 @@ class Channel:
 
     async def _start(self, message: Message) -> None:
         exchange = self._exchange
-        if exchange.decision is None and not is_slash_redirect(message, self._scope):
-            self._on_refusal("gate.undecided", self._scope, "gate.undecided")
+        if exchange.decision is None and not is_slash_redirect(message, self._path):
+            self._record("gate.undecided", "gate.undecided")
             await self._replace(UNDECIDED)
         elif self._overflow and message["status"] != 413:  # noqa: PLR2004 - the status of a body that is too large
             await self._replace(
@@ -147,7 +150,7 @@ class Channel:
     async def _replace(self, problem: Problem) -> None:
         """Send an answer of our own and swallow whatever the application still sends."""
         self._replaced = True
-        if self._scope["type"] == "websocket":
+        if self._method is None:
             await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
 
@@ -160,8 +163,12 @@ class Channel:
 
     async def _refuse_socket(self) -> None:
         self._replaced = True
-        self._on_refusal("gate.undecided", self._scope, "gate.undecided")
+        self._record("gate.undecided", "gate.undecided")
         await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+
+    def _record(self, name: str, reason: str) -> None:
+        scope = {SCOPE_KEY: self._exchange, "method": self._method or "WEBSOCKET"}
+        self._on_refusal(name, scope, reason)
 
     def _complete(self, own: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - ASGI allows any iterable of pairs
         exchange = self._exchange

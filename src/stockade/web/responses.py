@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from stockade.core.problems import CONTENT_TYPE
 from stockade.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from starlette.types import Message, Receive, Scope, Send
 
@@ -54,18 +53,21 @@ async def refuse(
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
 
-def is_slash_redirect(message: Message, scope: Mapping[str, Any]) -> bool:
-    """Tell whether an answer is the router's own redirect to the same path with or without its last slash.
+def is_slash_redirect(message: Message, path: str) -> bool:
+    """Tell whether an answer is the router's own redirect to the same path without or with its slash.
 
     That redirect comes from no route, so no gate decides on it; it says nothing but its own request
     back.
+
+    Args:
+        message: Start of the answer.
+        path: Path of the request.
     """
-    if message["status"] != _TEMPORARY_REDIRECT or scope["type"] != "http":
+    if message["status"] != _TEMPORARY_REDIRECT:
         return False
     found = [value for name, value in message.get("headers", ()) if name.lower() == b"location"]
     if len(found) != 1:
         return False
-    path: str = scope["path"]
     toggled = path.rstrip("/") if path.endswith("/") else path + "/"
     return unquote(urlsplit(found[0].decode("latin-1")).path) == toggled
 
