@@ -14,6 +14,9 @@ URL_ATTRIBUTES: Final = frozenset({"cite", "href", "src"})
 # "basic URL parser"), so "/\t/host" and "/\\host" lead to another host. No honest link holds one.
 _DECEPTIVE: Final = re.compile(r"[\x00-\x1f\x7f\\]")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+# RFC 3986, section 4.2: the first segment of a relative path holds no colon. What looks like a
+# scheme behind an exotic space is nothing an editor writes.
+_COLON_FIRST: Final = re.compile(r"[^/?#]*:")
 _WITH_HOST: Final = frozenset({"http", "https"})
 
 
@@ -29,7 +32,8 @@ def is_allowed_link(url: str, policy: HTMLPolicy) -> bool:
     target = url.strip(" ")
     scheme = _SCHEME.match(target)
     if scheme is None:
-        return policy.relative_links and not target.startswith("//")
+        relative = not target.startswith("//") and not _COLON_FIRST.match(target)
+        return relative and policy.relative_links
     name = scheme[1].lower()
     if name not in policy.schemes:
         return False

@@ -33,7 +33,7 @@ _LINE_ENDS: Final = re.compile(r"<br>|</(?:p|li|h[1-6]|div|tr|blockquote|pre|dd|
 _BLOCKS: Final = set("blockquote br dd div dt h1 h2 h3 h4 h5 h6 li p pre tr".split())  # noqa: SIM905 - a line of words reads better than a column
 _STRIPPER: Final = nh3.Cleaner(
     tags=_BLOCKS,
-    attributes={},
+    attributes={"*": set()},
     clean_content_tags={"script", "style"},
     link_rel=None,
 )

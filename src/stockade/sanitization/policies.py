@@ -7,7 +7,7 @@ refused when the policy is built, whoever asks for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from stockade.sanitization.errors import UnsafePolicyError
@@ -60,6 +60,7 @@ class HTMLPolicy:
     rel: str | None = "noopener noreferrer nofollow"
     dropped: frozenset[str] = frozenset({"script", "style"})
     max_length: int = DEFAULT_MAX_LENGTH
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
         _refuse("elements", self.tags - _HARMLESS_ELEMENTS)
@@ -78,6 +79,12 @@ class HTMLPolicy:
         if not 0 < self.max_length <= DEFAULT_MAX_LENGTH:
             message = f"max_length has to be from 1 to {DEFAULT_MAX_LENGTH}"
             raise UnsafePolicyError(message)
+        # Each value looks its engine up by policy; hashing all fields would cost more than plain
+        # text may.
+        object.__setattr__(self, "_hash", hash((self.name, self.version, self.tags)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def _refuse(kind: str, unsafe: set[str] | frozenset[str]) -> None:

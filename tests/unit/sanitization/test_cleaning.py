@@ -52,6 +52,7 @@ markup = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_s
         ("<iframe src=//evil></iframe>ok", "ok"),
         ("<object data=x><embed src=x>ok</object>", "ok"),
         ("<svg onload=alert(1)><p>ok</p></svg>", "<p>ok</p>"),
+        ("<p title=x lang=y>ok</p>", "<p>ok</p>"),
         ("<!-- secret -->ok", "ok"),
         ("<div>kept text</div>", "kept text"),
         ("<h1>a</h1><h2>b</h2><h3>c</h3>", "<h1>a</h1><h2>b</h2><h3>c</h3>"),

@@ -54,6 +54,9 @@ def test_honest_links_are_kept(url: str) -> None:
         "https:/evil.example",
         "https:\\\\evil.example",
         "x-unknown:y",
+        "\xa0javascript:alert(1)",
+        "\u2003javascript:alert(1)",
+        "1:2",
     ],
 )
 def test_deceptive_links_are_dropped(url: str) -> None:
