@@ -1,0 +1,272 @@
+"""Find values that a request may make as large as it likes.
+
+Requirement R1: a maximum length on every field. What counts is the schema that Pydantic really
+validates with, so it makes no difference where a limit comes from.
+
+Source: CWE-770 (allocation of resources without limits); ASVS 5.0 V2.2.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from stockade.validation.errors import UnboundedInputError
+from stockade.validation.shapes import Node, children, core_schema_of, definitions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+# Keys of a core schema's metadata.
+EXCUSED: Final = "stockade_unbounded"
+BOUNDED: Final = "stockade_bounded"
+
+
+@dataclass(frozen=True, slots=True)
+class Unbounded:
+    """A place in a schema that takes values of any size.
+
+    Args:
+        path: Where, from the annotation inwards, such as ``items[].name``; empty for itself.
+        kind: What is unbounded: ``str``, ``list``, ``any``, ...
+        hint: How to bound it.
+    """
+
+    path: str
+    kind: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class unbounded:  # noqa: N801 - reads as a word of the declaration, like public("reason")
+    """Excuse a field from having an upper bound: ``Annotated[Any, unbounded("reason")]``.
+
+    The body's size still has its limit. The reason is for the reader and the audit.
+
+    Raises:
+        UnboundedInputError: There is no reason.
+    """
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.reason.strip():
+            message = "unbounded() needs a reason: say why this field may be of any size"
+            raise UnboundedInputError(message)
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        schema["metadata"] = {**schema.get("metadata", {}), EXCUSED: self.reason}
+        return schema
+
+
+_LENGTH: Final = "give it a maximum: Field(max_length=...), or a type such as Line or Text"
+_ITEMS: Final = "give it a maximum number of items: Field(max_length=...)"
+_DIGITS: Final = "give it a maximum of digits: Field(max_digits=..., decimal_places=...)"
+_SHAPE: Final = "declare what it holds"
+_OPAQUE: Final = "nothing is known of its size: put a bounded type under it"
+
+# Kinds that have a size, and the key that bounds it.
+_SIZED: Final = {
+    "str": ("max_length", _LENGTH),
+    "bytes": ("max_length", _LENGTH),
+    "url": ("max_length", _LENGTH),
+    "multi-host-url": ("max_length", _LENGTH),
+    "list": ("max_length", _ITEMS),
+    "set": ("max_length", _ITEMS),
+    "frozenset": ("max_length", _ITEMS),
+    "dict": ("max_length", _ITEMS),
+    "generator": ("max_length", _ITEMS),
+    "decimal": ("max_digits", _DIGITS),
+}
+# Kinds whose values are bounded by what they are. A number is bounded by the digits that Python
+# converts (4,300); that it fits a column is for `Schema`.
+_FIXED: Final = frozenset(
+    {
+        *("bool", "callable", "date", "datetime", "ellipsis", "enum", "float", "int", "invalid"),
+        *("is-subclass", "literal", "missing-sentinel", "none", "time", "timedelta", "uuid"),
+    }
+)
+# Kinds that hold others and have no size of their own.
+_TRANSPARENT: Final = frozenset(
+    {
+        *("arguments", "call", "chain", "custom-error", "dataclass", "dataclass-args", "default"),
+        *("definitions", "function-after", "function-before", "function-wrap", "json-or-python"),
+        *("lax-or-strict", "model", "model-fields", "nullable", "tagged-union", "tuple"),
+        *("typed-dict", "union"),
+    }
+)
+# What these functions accept is bounded by themselves: addresses by their form, e-mail addresses
+# by Pydantic's own cap, uploads by the limit on the body.
+_BOUNDED_FUNCTIONS: Final = frozenset(
+    {
+        "fastapi.datastructures.UploadFile",
+        "pydantic.networks.EmailStr",
+        "pydantic.networks.IPvAnyAddress",
+        "pydantic.networks.IPvAnyInterface",
+        "pydantic.networks.IPvAnyNetwork",
+        "pydantic.networks.NameEmail",
+        *(
+            f"pydantic._internal._validators.ip_v{version}_{kind}_validator"
+            for version in (4, 6)
+            for kind in ("address", "interface", "network")
+        ),
+    }
+)
+_FROM_REQUESTS: Final = (str, bytes, int, float, list, dict)
+
+
+def find_unbounded(annotation: object) -> list[Unbounded]:
+    """List everything in a model or a parameter that has no upper bound.
+
+    Args:
+        annotation: A model, any other annotation, or a type adapter.
+
+    Raises:
+        PydanticSchemaGenerationError: Pydantic can't validate such a type.
+    """
+    return find_unbounded_in(core_schema_of(annotation))
+
+
+def find_unbounded_in(node: Node) -> list[Unbounded]:
+    """List everything in a core schema that has no upper bound."""
+    walk = _Walk(definitions_of(node))
+    # A union can reach one place in several ways.
+    return list(dict.fromkeys(walk.visit(node, "")))
+
+
+def require_bounded(annotation: object, *, where: str) -> None:
+    """Refuse an annotation that takes values of any size.
+
+    Args:
+        where: Its name in the message.
+
+    Raises:
+        UnboundedInputError: Something in it has no upper bound.
+    """
+    refuse_unbounded(find_unbounded(annotation), where)
+
+
+def refuse_unbounded(found: list[Unbounded], where: str) -> None:
+    """Raise one error for everything that was found, if anything was.
+
+    Raises:
+        UnboundedInputError: Something was found.
+    """
+    if found:
+        lines = "".join(
+            f"\n  {each.path or 'the value itself'} ({each.kind}): {each.hint}" for each in found
+        )
+        message = (
+            f"{where} takes input of any size; bound it, or excuse it with"
+            f' Annotated[..., unbounded("reason")]:{lines}'
+        )
+        raise UnboundedInputError(message)
+
+
+class _Walk:
+    """One walk over a schema with its definitions."""
+
+    def __init__(self, definitions: dict[str, Node]) -> None:
+        self._definitions = dict(definitions)
+        self._inside: list[str] = []
+
+    def visit(
+        self, node: Node, path: str, *, limited: bool = False, default: int | None = None
+    ) -> Iterator[Unbounded]:
+        """Yield what is unbounded.
+
+        Args:
+            limited: A length limit stands around the node.
+            default: The length that the model gives its strings.
+        """
+        metadata = node.get("metadata") or {}
+        if EXCUSED in metadata:
+            return
+        kind: str = node["type"]
+        limited = limited or BOUNDED in metadata or _limits_length(node)
+        if kind == "definition-ref":
+            yield from self._follow(node["schema_ref"], path, limited=limited)
+            return
+        self._definitions |= definitions_of(node)
+        config = node.get("config") or {}
+        default = config.get("str_max_length", default)
+        yield from self._own(node, path, limited=limited, default=default)
+        if kind == "chain":
+            yield from self._best_step(node, path, limited=limited, default=default)
+            return
+        # A limit holds for the value it stands around, not for what is inside the value.
+        for label, child in children(node):
+            inner = (path + label).removeprefix(".")
+            yield from self.visit(child, inner, limited=limited and not label, default=default)
+
+    def _follow(self, ref: str, path: str, *, limited: bool) -> Iterator[Unbounded]:
+        if ref not in self._inside and ref in self._definitions:
+            self._inside.append(ref)
+            yield from self.visit(self._definitions[ref], path, limited=limited)
+            self._inside.pop()
+
+    def _best_step(self, node: Node, path: str, **state: Any) -> Iterator[Unbounded]:  # noqa: ANN401
+        # A value passes all steps, so that the strictest counts.
+        steps = [list(self.visit(step, path, **state)) for step in node["steps"]]
+        yield from min(steps, key=len, default=[])
+
+    def _own(
+        self, node: Node, path: str, *, limited: bool, default: int | None
+    ) -> Iterator[Unbounded]:
+        kind: str = node["type"]
+        if kind in _SIZED:
+            key, hint = _SIZED[kind]
+            bound = node.get(key, default if kind == "str" else None)
+            if bound is None and not limited:
+                yield Unbounded(path, kind, hint)
+        elif kind == "tuple":
+            if "variadic_item_index" in node and "max_length" not in node and not limited:
+                yield Unbounded(path, kind, _ITEMS)
+        elif kind == "is-instance":
+            # Only what a parsed request consists of can get here.
+            if _can_be(node["cls"]) and not limited:
+                yield Unbounded(path, kind, _SHAPE)
+        elif kind == "function-plain":
+            if not limited and _name_of(node["function"]["function"]) not in _BOUNDED_FUNCTIONS:
+                yield Unbounded(path, kind, _OPAQUE)
+        elif kind not in _FIXED and kind not in _TRANSPARENT and not limited:
+            yield Unbounded(path, kind, _SHAPE)
+        if _takes_extra(node):
+            yield Unbounded(path, "extra", "refuse unknown fields: ConfigDict(extra='forbid')")
+
+
+def _can_be(cls: object) -> bool:
+    """Tell whether values of a parsed request can be instances of a class."""
+    if not isinstance(cls, type):
+        # A form that isinstance() takes and issubclass() may not.
+        return True
+    return any(issubclass(each, cls) for each in _FROM_REQUESTS)
+
+
+def _takes_extra(node: Node) -> bool:
+    config = node.get("config") or {}
+    behaviour = node.get("extra_behavior") or config.get("extra_fields_behavior")
+    return behaviour == "allow" and not node.get("extras_schema")
+
+
+def _limits_length(node: Node) -> bool:
+    """Tell whether a node is the check that Pydantic puts around types without a length of theirs."""
+    if node["type"] != "function-after":
+        return False
+    function = node["function"]["function"]
+    if isinstance(function, partial):
+        return isinstance(function.keywords.get("max_length"), int)
+    return _name_of(function) in _BOUNDED_FUNCTIONS
+
+
+def _name_of(function: object) -> str:
+    owner = getattr(function, "__self__", None)
+    named = function if owner is None else owner if isinstance(owner, type) else type(owner)
+    return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', '')}"

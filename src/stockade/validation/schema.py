@@ -1,0 +1,101 @@
+"""Give request bodies and parameters a base class that is strict and bounded by default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from stockade.validation.bounds import find_unbounded_in, refuse_unbounded
+from stockade.validation.errors import LooseSchemaError
+from stockade.validation.strictness import harden
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+    from stockade.validation.shapes import Node
+
+_HARDENED: Final = "stockade_hardened"
+# What a subclass may not change: it would no longer be what its base class says it is.
+_KEPT: Final[dict[str, object]] = {
+    "strict": True,
+    "extra": "forbid",
+    "allow_inf_nan": False,
+    "hide_input_in_errors": True,
+    "str_strip_whitespace": False,
+    "str_to_lower": False,
+    "str_to_upper": False,
+    "coerce_numbers_to_str": False,
+}
+
+
+def _model_in(node: Any) -> Node:  # noqa: ANN401 - a core schema
+    """Find the model inside the validators that stand around it."""
+    while node["type"] != "model":
+        node = node["schema"]
+    found: Node = node
+    return found
+
+
+def _require_config(cls: type[BaseModel]) -> None:
+    for name, kept in _KEPT.items():
+        if cls.model_config.get(name, False) != kept:
+            message = f"{cls.__qualname__} changes {name}: a Schema keeps {name}={kept!r}"
+            raise LooseSchemaError(message)
+
+
+class Schema(BaseModel):
+    """A request body: strict types, no unknown fields, an upper bound on everything.
+
+    Values are accepted as they are or refused, never altered. ``"5"`` is no number and ``1`` is not
+    true; dates, UUIDs, decimals and enumerations are read from the strings that JSON spells them
+    with. NaN and infinities, integers beyond 64 bits, NUL characters and lone surrogates are
+    refused.
+
+    Raises:
+        UnboundedInputError: A field has no upper bound; raised when the class is defined.
+        LooseSchemaError: The class switches off what makes it strict, or holds a plain model that
+            takes unknown fields.
+    """
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        # Pydantic's error text would show the value, and logs would keep it.
+        hide_input_in_errors=True,
+    )
+
+    _reads_text: ClassVar[bool] = False
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        model = _model_in(handler.resolve_ref_schema(schema))
+        metadata = model.setdefault("metadata", {})
+        # Pydantic comes here again for each model that holds this one.
+        if _HARDENED not in metadata:
+            metadata[_HARDENED] = True
+            harden(model["schema"], text=cls._reads_text)
+        return schema
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        super().__pydantic_on_complete__()
+        _require_config(cls)
+        if not cls.__pydantic_generic_metadata__["parameters"]:
+            # A generic model is checked when it is given its types.
+            found = find_unbounded_in(cls.__pydantic_core_schema__)  # type: ignore[arg-type] # Node
+            refuse_unbounded(found, cls.__qualname__)
+
+
+class ParameterSchema(Schema):
+    """A model of query, header, cookie or form parameters, which all arrive as text.
+
+    It is a `Schema` that reads numbers and booleans from text: ``page=2`` is the number 2.
+    """
+
+    _reads_text: ClassVar[bool] = True

@@ -1,0 +1,153 @@
+"""Make a schema strict where JSON is exact, and lenient only where JSON has no type of its own.
+
+FastAPI parses a body with `json.loads` and validates Python objects. Pydantic's lax mode would then
+take ``"5"`` for a number and ``1`` for true, and its strict mode would refuse every date and UUID,
+which JSON can only spell as strings. So each schema is strict, and the kinds that JSON lacks are
+opened for the one spelling they have.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
+
+from stockade.validation.shapes import Node, children
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# A number that no column of 64 bits can hold would come back as a database error.
+MAX_INTEGER: Final = 2**63 - 1
+MIN_INTEGER: Final = -(2**63)
+
+# PostgreSQL refuses NUL in text, C code ends there; lone surrogates can't be encoded at all.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+_CHECKED: Final = "stockade_checked"
+
+
+def harden(node: Node, *, text: bool) -> None:
+    """Make the schema of a model's fields strict, in place.
+
+    Models inside it have their own rules and are left alone.
+
+    Args:
+        text: Values arrive as text (query, header, cookie, form), so that numbers and booleans are
+            read from it.
+    """
+    kind: str = node["type"]
+    if kind in {"model", "definition-ref"} or _is_checked(node):
+        return
+    if kind == "dict":
+        # Keys of JSON objects are text, whatever they stand for.
+        if "keys_schema" in node:
+            harden(node["keys_schema"], text=True)
+        if "values_schema" in node:
+            harden(node["values_schema"], text=text)
+        return
+    if kind in _OPEN:
+        node["strict"] = False
+    if kind in _GUARDS:
+        if kind == "lax-or-strict":
+            _harden_children(node, text=text)
+        _guard(node, _GUARDS[kind])
+        return
+    _harden_children(node, text=text)
+    if kind == "int":
+        _bound_integer(node)
+    if text and kind in {"int", "float", "bool"}:
+        node["strict"] = False
+    elif kind == "str":
+        _check_string(node)
+
+
+def _harden_children(node: Node, *, text: bool) -> None:
+    for _, child in children(node):
+        harden(child, text=text)
+
+
+def _is_checked(node: Node) -> bool:
+    return _CHECKED in (node.get("metadata") or {})
+
+
+def _bound_integer(node: Node) -> None:
+    if "ge" not in node and "gt" not in node:
+        node["ge"] = MIN_INTEGER
+    if "le" not in node and "lt" not in node:
+        node["le"] = MAX_INTEGER
+
+
+def _check_string(node: Node) -> None:
+    _wrap(node, lambda inner: core_schema.no_info_after_validator_function(check_storable, inner))
+
+
+def check_storable(value: str) -> str:
+    """Return a string as it is, unless no database and no encoding can hold it.
+
+    Raises:
+        PydanticCustomError: It has a NUL character or half of a surrogate pair.
+    """
+    if _UNSTORABLE.search(value):
+        raise PydanticCustomError("string_unstorable", "String holds a character that is no text")
+    return value
+
+
+def _guard(node: Node, check: Callable[[Any], Any]) -> None:
+    _wrap(node, lambda inner: core_schema.no_info_before_validator_function(check, inner))
+
+
+def _wrap(node: Node, build: Callable[[Any], Any]) -> None:
+    """Put a schema into another one, in the place where it stands."""
+    inner = dict(node)
+    reference = inner.pop("ref", None)
+    node.clear()
+    node.update(build(inner))
+    node["metadata"] = {**(node.get("metadata") or {}), _CHECKED: True}
+    if reference is not None:
+        node["ref"] = reference
+
+
+def _spelled(error: Any, spelling: str, *types: type) -> Callable[[Any], Any]:  # noqa: ANN401 - a literal of pydantic_core
+    """Build a check that takes values of some types, and text of one spelling.
+
+    The spelling keeps numbers in disguise out: lax mode reads "1700000000" as a date.
+    """
+    pattern = re.compile(spelling)
+
+    def check(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        if isinstance(value, types) or (isinstance(value, str) and pattern.match(value)):
+            return value
+        raise PydanticKnownError(error)
+
+    return check
+
+
+def _decimal(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        raise PydanticKnownError("decimal_type")
+    return value
+
+
+def _not_numeric(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
+    """Keep numbers from standing for addresses and paths: 1 is an IPv4Address to Pydantic."""
+    if isinstance(value, (bool, int, float, bytes)):
+        raise PydanticKnownError("string_type")
+    return value
+
+
+_GUARDS: Final[dict[str, Callable[[Any], Any]]] = {
+    "bytes": _spelled("bytes_type", "", bytes),
+    "date": _spelled("date_type", r"[0-9]{4}-", date),
+    "datetime": _spelled("datetime_type", r"[0-9]{4}-", datetime),
+    "decimal": _decimal,
+    "lax-or-strict": _not_numeric,
+    "time": _spelled("time_type", r"[0-9]{2}:", time),
+    "timedelta": _spelled("time_delta_type", r"[+-]?P|-?[0-9 days,]*[0-9]{1,2}:", timedelta),
+    "uuid": _spelled("uuid_type", "", UUID),
+}
+# JSON has one kind of sequence and spells enumerations by their values.
+_OPEN: Final = frozenset({*_GUARDS, "enum", "frozenset", "set", "tuple", "multi-host-url", "url"})
