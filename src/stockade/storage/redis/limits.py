@@ -49,6 +49,8 @@ class RedisLimitStore:
         self._trips = trips
         self._queue: deque[_Waiting] = deque()
         self._senders: set[asyncio.Task[None]] = set()
+        self._sending = 0  # Not their number: a sender that has left its loop counts no more.
+        self._closed = False
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -84,11 +86,13 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
+        if self._closed:
+            raise _away(None)
         answer: asyncio.Future[Sequence[LimitState]] = asyncio.get_running_loop().create_future()
         self._queue.append((requests, answer))
-        if len(self._senders) < self._trips:
-            # A task of its own: a caller that is cancelled must not take the others' answers with
-            # it.
+        if self._sending < self._trips:
+            # In a task of its own, for a caller that is cancelled must not cancel the others.
+            self._sending += 1
             sender = asyncio.create_task(self._send_all())
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
@@ -116,26 +120,33 @@ class RedisLimitStore:
 
     async def close(self) -> None:
         """Give up what is under way and close all connections."""
+        self._closed = True
         for sender in tuple(self._senders):
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
+        _fail([self._queue.popleft() for _ in range(len(self._queue))], _away(None))
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
 
     async def _send_all(self) -> None:
-        while batch := self._next_batch():
-            try:
-                replies = await self._run([requests for requests, _ in batch])
-            except (StoreError, asyncio.CancelledError) as error:
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(_away(error))
-                if isinstance(error, asyncio.CancelledError):
-                    raise
-            else:
-                for (_, answer), states in zip(batch, replies, strict=True):
-                    if not answer.done():
-                        answer.set_result(states)
+        try:
+            while batch := self._next_batch():
+                await self._send(batch)
+        finally:
+            self._sending -= 1
+
+    async def _send(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            replies = await self._run([requests for requests, _ in batch])
+        except asyncio.CancelledError as error:
+            _fail(batch, _away(error))
+            raise
+        except Exception as error:  # Whatever it is, those who wait must hear of it.  # noqa: BLE001
+            _fail(batch, error)
+        else:
+            for (_, answer), states in zip(batch, replies, strict=True):
+                if not answer.done():
+                    answer.set_result(states)
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -152,8 +163,7 @@ class RedisLimitStore:
             try:
                 reply = await self._client.evalsha(TAKE_SHA, len(keys), *keys, *arguments)
             except NoScriptError:
-                # The server was restarted or its scripts flushed; this call brings the script
-                # along.
+                # The server has been restarted; this call brings the script along.
                 reply = await self._client.eval(TAKE, len(keys), *keys, *arguments)
         return unpack(reply, batch)
 
@@ -166,7 +176,15 @@ async def _errors() -> AsyncIterator[None]:
         raise _away(error) from error
 
 
-def _away(cause: BaseException) -> StoreError:
+def _away(cause: BaseException | None) -> StoreError:
     error = StoreError("the Redis store of the limits did not answer")
-    error.__cause__ = cause.__cause__ if isinstance(cause, StoreError) else cause
+    error.__cause__ = cause
     return error
+
+
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    for _, answer in batch:
+        if not answer.done():
+            # Each gets an error of its own, since raising one changes it.
+            own = _away(error.__cause__) if isinstance(error, StoreError) else error
+            answer.set_exception(own)

@@ -1,0 +1,233 @@
+"""Expect a declared outcome while a real server is killed, stopped or restarted."""
+
+import asyncio
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from stockade.core import SystemClock
+from stockade.core.limits import LimitRule
+from stockade.errors import StoreError, UnavailableError
+from stockade.events import EventLog, MemorySink
+from stockade.rate_limiting import LimitRequest, LimitStore, RateLimitingSettings
+from stockade.storage import guarded_limit_store
+from stockade.storage.redis import RedisLimitStore
+from tests.servers import ServerUnavailableError
+from tests.servers.process import free_port
+from tests.servers.redis import answers, find_server
+
+pytestmark = pytest.mark.redis
+
+RULE = LimitRule(amount=5, window=3600)
+
+
+class Server:
+    """A server of our own, which may be stopped and killed."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self._port = free_port()
+        self._command = [
+            str(program),
+            *("--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)),
+        ]
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it, empty, on the same port."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while not answers(self.url):
+            assert time.monotonic() < deadline
+
+    def stop_answering(self) -> None:
+        """Keep the port and all connections open but answer nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def answer_again(self) -> None:
+        """Go on, with what has come in meanwhile."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it without a word to anybody."""
+        self._process.send_signal(signal.SIGCONT)
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A running server of our own."""
+    try:
+        program = find_server()
+    except ServerUnavailableError as error:
+        pytest.skip(str(error))
+    server = Server(program, tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+class Setting:
+    """A store over the server, with what it has recorded."""
+
+    def __init__(self, server: Server, policy: str, *, timeout: float = 0.2) -> None:
+        self.sink = MemorySink()
+        clock = SystemClock()
+        self.store: LimitStore = guarded_limit_store(
+            server.url,
+            settings=RateLimitingSettings.model_validate(
+                {"failure": policy, "timeout": timeout, "failure_threshold": 2, "cooldown": 0.1}
+            ),
+            events=EventLog([self.sink], clock=clock),
+            clock=clock,
+        )
+
+    async def passes(self, key: str = "{a}x") -> bool:
+        """Tell whether a request passes."""
+        return all(state.allowed for state in await self.store.acquire([LimitRequest(key, RULE)]))
+
+    async def recovers(self, key: str) -> bool:
+        """Ask until the store is in charge again, and return its answer."""
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    passed = await self.passes(key)
+                except UnavailableError:
+                    passed = False
+                if self.names()[-1:] == ["rate_limiting.store_recovered"]:
+                    return passed
+
+    def names(self) -> list[str]:
+        """Return the names of the recorded events."""
+        return [event.name for event in self.sink]
+
+
+async def test_a_killed_server_refuses_under_closed(server: Server) -> None:
+    """Under closed, requests are refused at once, and pass again once the server is back."""
+    setting = Setting(server, "closed")
+    assert await setting.passes()
+    server.kill()
+    for _ in range(4):
+        with pytest.raises(UnavailableError):
+            await setting.passes()
+    server.start()
+    assert await setting.recovers("{b}x")
+    assert setting.names() == ["rate_limiting.store_failed", "rate_limiting.store_recovered"]
+    await setting.store.close()
+
+
+async def test_a_killed_server_is_replaced_under_local(server: Server) -> None:
+    """Under local, the limit still holds while the server is away."""
+    setting = Setting(server, "local")
+    assert await setting.passes()
+    server.kill()
+    assert [await setting.passes() for _ in range(7)] == [True] * 5 + [False] * 2
+    await setting.store.close()
+
+
+async def test_a_stopped_server_does_not_hold_up_requests(server: Server) -> None:
+    """A server that accepts and never answers costs little time, even for many requests at once."""
+    setting = Setting(server, "open")
+    assert await setting.passes()
+    server.stop_answering()
+    started = time.monotonic()
+    assert all(await asyncio.gather(*(setting.passes(f"{{{n}}}x") for n in range(200))))
+    assert time.monotonic() - started < 3.0
+    server.answer_again()
+    await setting.recovers("{c}x")
+    await setting.store.close()
+
+
+async def test_late_answers_reach_nobody_else(server: Server) -> None:
+    """What a stopped server answers late is never taken for the answer to a later request."""
+    setting = Setting(server, "closed")
+    for _ in range(5):
+        assert await setting.passes("{used up}x")
+    for _ in range(5):
+        server.stop_answering()
+        with pytest.raises(UnavailableError):
+            await setting.passes("{used up}x")
+        server.answer_again()
+        assert await setting.recovers("{other}x")
+    assert not await setting.passes("{used up}x")
+    await setting.store.close()
+
+
+async def test_a_flushed_script_is_brought_along_again(server: Server) -> None:
+    """A server that has forgotten the script gets it again, and counts no request twice."""
+    setting = Setting(server, "closed", timeout=5.0)
+    with redis.Redis.from_url(server.url) as client:
+        outcomes = []
+        for _ in range(7):
+            client.script_flush()
+            outcomes.append(await setting.passes())
+    assert outcomes == [True] * 5 + [False] * 2
+    await setting.store.close()
+
+
+async def test_buckets_expire(server: Server) -> None:
+    """A bucket is kept no longer than it takes to be full again."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+    await store.acquire([LimitRequest("{a}x", LimitRule(amount=10, window=60))])
+    with redis.Redis.from_url(server.url) as client:
+        (key,) = client.scan_iter("*")
+        assert key == b"stockade:limits:{a}x"
+        assert 0 < client.pttl(key) <= 6002
+    await store.close()
+
+
+async def test_a_foreign_value_refuses(server: Server) -> None:
+    """A key that holds something else is an error of the store, not a free pass."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+    with redis.Redis.from_url(server.url) as client:
+        client.set("stockade:limits:{a}x", "nonsense")
+        client.lpush("stockade:limits:{b}x", "1")
+    for key in ("{a}x", "{b}x"):
+        with pytest.raises(StoreError):
+            await store.acquire([LimitRequest(key, RULE)])
+    await store.close()
+
+
+async def test_closing_answers_who_waits(server: Server) -> None:
+    """Closing the store leaves no request waiting for ever."""
+    store = RedisLimitStore.from_url(server.url, timeout=30.0)
+    server.stop_answering()
+    waiting = asyncio.gather(
+        *(store.acquire([LimitRequest(f"{{{n}}}x", RULE)]) for n in range(300)),
+        return_exceptions=True,
+    )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await store.close()
+    async with asyncio.timeout(5):
+        outcomes = await waiting
+    assert all(isinstance(outcome, StoreError) for outcome in outcomes)
+    with pytest.raises(StoreError):
+        await store.acquire([LimitRequest("{a}x", RULE)])
+
+
+async def test_a_request_right_after_an_answer_is_sent(server: Server) -> None:
+    """A request that comes while the sender of the last one is ending is not left in the queue."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0, trips=1)
+    async with asyncio.timeout(10):
+        states = [(await store.acquire([LimitRequest("{a}x", RULE)]))[0] for _ in range(7)]
+    assert [state.allowed for state in states] == [True] * 5 + [False] * 2
+    await store.close()
+
+
+async def test_several_limits_are_one_round_trip(server: Server) -> None:
+    """However many limits a request has, the server is asked once."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+    requests = [LimitRequest(f"{{a}}{n}", RULE) for n in range(5)]
+    await store.acquire(requests)
+    with redis.Redis.from_url(server.url) as client:
+        before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        await store.acquire(requests)
+        after = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert after - before == 1
+    await store.close()
