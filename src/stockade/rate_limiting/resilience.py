@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
-from typing import assert_never
+from typing import Final, assert_never
 
 from stockade.core.clock import Clock
 from stockade.errors import StoreError, UnavailableError
@@ -15,6 +15,11 @@ from stockade.rate_limiting.breaker import CircuitBreaker
 from stockade.rate_limiting.interfaces import LimitStore
 from stockade.rate_limiting.models import LimitRequest, LimitState
 from stockade.rate_limiting.settings import FailurePolicy, RateLimitingSettings
+
+# A timer that fires after twice its time says that this process was held up, by a handler that
+# blocks the event loop or by its start, and nothing about the store: it is asked once more. At
+# worst the request is counted twice.
+_HELD_UP: Final = 2
 
 
 class ResilientStore:
@@ -45,6 +50,7 @@ class ResilientStore:
         self._local = local
         self._policy: FailurePolicy = settings.failure
         self._timeout = settings.timeout
+        self._clock = clock
         self._retry_after = timedelta(seconds=max(1, ceil(settings.cooldown)))
         self._events = events
         self._healthy = True
@@ -61,8 +67,7 @@ class ResilientStore:
         if not self._breaker.admits():
             return await self._fall_back(requests)
         try:
-            async with asyncio.timeout(self._timeout):
-                states = await self._store.acquire(requests)
+            states = await self._ask(requests)
         except (StoreError, TimeoutError) as error:
             self._note_failure(error)
             return await self._fall_back(requests, cause=error)
@@ -99,6 +104,19 @@ class ResilientStore:
         """Give back connections."""
         await self._store.close()
         await self._local.close()
+
+    async def _ask(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        started = self._clock.monotonic()
+        try:
+            return await self._ask_once(requests)
+        except (StoreError, TimeoutError):
+            if self._clock.monotonic() - started < _HELD_UP * self._timeout:
+                raise
+        return await self._ask_once(requests)
+
+    async def _ask_once(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        async with asyncio.timeout(self._timeout):
+            return await self._store.acquire(requests)
 
     async def _fall_back(
         self, requests: Sequence[LimitRequest], *, cause: Exception | None = None

@@ -30,10 +30,15 @@ class FailingStore(MemoryLimitStore):
         self.hanging = False
         self.broken = False
         self.asked = 0
+        self.held_up: list[float] = []
+        self.manual = clock
 
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Fail, hang or answer."""
         self.asked += 1
+        if self.held_up:
+            self.manual.advance(self.held_up.pop())
+            raise StoreError("too late")
         if self.broken:
             raise ZeroDivisionError
         if self.hanging:
@@ -186,6 +191,23 @@ async def test_a_slow_store_is_a_failing_one() -> None:
     async with asyncio.timeout(5):
         assert [await setting.passes() for _ in range(4)] == [True] * 3 + [False]
     assert setting.recorder.names() == ["rate_limiting.store_failed"]
+
+
+async def test_a_process_that_was_held_up_asks_again() -> None:
+    """A timeout that comes far too late is the process's own fault, not the store's."""
+    setting = Setting("closed")
+    setting.inner.held_up = [0.05]
+    assert await setting.passes()
+    assert setting.recorder.names() == []
+
+
+async def test_a_process_that_is_held_up_again_gives_up() -> None:
+    """It asks once more and no oftener."""
+    setting = Setting("closed")
+    setting.inner.held_up = [0.05, 0.05, 0.05]
+    with pytest.raises(UnavailableError):
+        await setting.passes()
+    assert setting.inner.asked == 2
 
 
 async def test_a_programming_error_is_no_failure_of_the_store() -> None:
