@@ -7,7 +7,6 @@ them. ``t`` is the time until *more* can be taken, not until the bucket is full.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import ceil
 from typing import Final
 
 from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
@@ -25,6 +24,8 @@ def render_policies(limits: Iterable[BoundLimit]) -> bytes:
 
 def render_states(limits: Sequence[BoundLimit], states: Sequence[LimitState]) -> bytes:
     """Write how the limits of a route stand."""
+    if len(limits) == 1:
+        return _render(limits[0], states[0]).encode("ascii")
     return ", ".join(map(_render, limits, states)).encode("ascii")
 
 
@@ -33,8 +34,6 @@ def _render(limit: BoundLimit, state: LimitState) -> str:
     if taken < 1:
         return f'"{limit.name}";r={state.remaining}'
     # The debt is a little over `taken - 1` intervals; once it is down to that, one more unit is
-    # there.
-    wait = state.reset_after - (taken - 1) * interval_of(limit.rule) / MICROSECONDS
-    # Rounded to the microseconds that the store counts in, or noise in the last digit would add a
-    # second.
-    return f'"{limit.name}";r={state.remaining};t={max(1, ceil(round(wait, 6)))}'
+    # there. In whole microseconds, or noise in the last digit would add a second.
+    wait = round(state.reset_after * MICROSECONDS) - (taken - 1) * interval_of(limit.rule)
+    return f'"{limit.name}";r={state.remaining};t={max(1, -(-wait // MICROSECONDS))}'

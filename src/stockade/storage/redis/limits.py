@@ -18,7 +18,7 @@ from stockade.rate_limiting.models import LimitRequest, LimitState
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, unpack
 
 try:
-    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio import ConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
     from redis.exceptions import NoScriptError, RedisError
@@ -40,7 +40,7 @@ class RedisLimitStore:
     Args:
         client: Client of redis-py, with timeouts; it is closed with the store.
         prefix: What every key starts with.
-        trips: Round trips under way at most; the client needs one connection more than that.
+        trips: Round trips under way at most; the client needs some connections more.
     """
 
     def __init__(self, client: Redis, *, prefix: str = "stockade:limits:", trips: int = 4) -> None:
@@ -58,17 +58,17 @@ class RedisLimitStore:
 
         Args:
             url: Address of the server; may hold a password.
-            timeout: Seconds for connecting, for an answer, and for a free connection.
+            timeout: Seconds for connecting and for an answer.
             trips: Round trips under way at most.
 
         Raises:
             ConfigurationError: The address is malformed.
         """
         try:
-            pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+            pool: ConnectionPool = ConnectionPool.from_url(
                 url,
-                max_connections=trips + 1,
-                timeout=timeout,
+                # Trips are bounded here; the rest is room for checks of health and resets.
+                max_connections=trips + 8,
                 socket_timeout=timeout,
                 socket_connect_timeout=timeout,
                 # A script that has been sent may have run: to send it again would charge twice and
@@ -88,14 +88,11 @@ class RedisLimitStore:
         """
         if self._closed:
             raise _away(None)
+        if self._sending < self._trips and not self._queue:
+            return await self._send_alone(requests)
         answer: asyncio.Future[Sequence[LimitState]] = asyncio.get_running_loop().create_future()
         self._queue.append((requests, answer))
-        if self._sending < self._trips:
-            # In a task of its own, for a caller that is cancelled must not cancel the others.
-            self._sending += 1
-            sender = asyncio.create_task(self._send_all())
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
+        self._start_sender()
         return await answer
 
     async def reset(self, prefix: str) -> None:
@@ -127,6 +124,26 @@ class RedisLimitStore:
         _fail([self._queue.popleft() for _ in range(len(self._queue))], _away(None))
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
+
+    async def _send_alone(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        self._sending += 1
+        try:
+            (states,) = await self._run([requests])
+        finally:
+            self._sending -= 1
+            self._start_sender()
+        return states
+
+    def _start_sender(self) -> None:
+        """Send what has queued up, in a task of its own.
+
+        A caller that is cancelled must not cancel the others whose requests it has sent along.
+        """
+        if self._queue and self._sending < self._trips and not self._closed:
+            self._sending += 1
+            sender = asyncio.create_task(self._send_all())
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
 
     async def _send_all(self) -> None:
         try:
