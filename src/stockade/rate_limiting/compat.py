@@ -260,8 +260,8 @@ def limiters_of(function: object) -> tuple[Limiter, ...]:
 
 _INSTEAD: Final = {
     "strategy": "there is one, GCRA, which holds what fixed-window promises: leave it out",
-    "storage_uri": "set STOCKADE_RATE_LIMITING__URL",
-    "storage_options": "put them into STOCKADE_RATE_LIMITING__URL",
+    "storage_uri": "set STOCKADE_REDIS_URL",
+    "storage_options": "put them into STOCKADE_REDIS_URL",
     "auto_check": "use @unlimited on the routes that are exempt",
     "swallow_errors": "set STOCKADE_RATE_LIMITING__FAILURE=open",
     "in_memory_fallback": "set STOCKADE_RATE_LIMITING__FAILURE=local",
