@@ -94,6 +94,7 @@ def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
     below = aliased(Note)
     tree = tree.union_all(select(below.id, below.name).join(tree, below.parent_id == tree.c.id))
     core = note.alias("n")
+    near = select(Note.name).where(Note.folder_id == Folder.id).lateral()
     return {
         "select": lambda: select(Note),
         "columns": lambda: select(Note.tenant_id, Note.name),
@@ -110,7 +111,7 @@ def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
         "union": lambda: select(Note.name).union_all(select(Folder.name)),
         "intersect": lambda: select(Note.name).intersect(select(note.c.name)),
         "except": lambda: select(Note.name).except_(select(Folder.name)),
-        "lateral": lambda: select(Folder.name, select(Note.name).lateral().c.name),
+        "lateral": lambda: select(Folder.name, near.c.name).join(near, sa.true()),
         "scalar_subquery": lambda: select(select(func.min(Note.name)).scalar_subquery()),
         "aggregate": lambda: select(func.min(Note.tenant_id)),
         "window": lambda: select(func.min(Note.name).over()),
@@ -138,7 +139,7 @@ def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
         ),
         "stream": lambda: select(Note).execution_options(yield_per=1),
         "fresh": lambda: select(Note).execution_options(populate_existing=True),
-        "row_as_json": lambda: select(func.json_object("n", Note.name)),
+        "function": lambda: select(func.lower(Note.name)),
         "case": lambda: select(sa.case((exists().where(Note.tenant_id == FOREIGN), "foreign"), else_="")),
         "exists": lambda: select(Country.name).where(exists().where(note.c.tenant_id == FOREIGN)),
         "in_subquery": lambda: select(Country.name).where(
