@@ -30,7 +30,12 @@ _REFERENCE: Final = re.compile(rf"&(?:#(?:[0-9]|[xX][0-9A-Fa-f])|{_BARE_NAMES})"
 _NAMED: Final = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
 
 _LINE_ENDS: Final = re.compile(r"<br>|</(?:p|li|h[1-6]|div|tr|blockquote|pre|dd|dt)>")
-_BLOCKS: Final = set("blockquote br dd div dt h1 h2 h3 h4 h5 h6 li p pre tr".split())  # noqa: SIM905 - a line of words reads better than a column
+_BLOCKS: Final = set(
+    {
+        *("blockquote", "br", "dd", "div", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "li"),
+        *("p", "pre", "tr"),
+    }
+)
 _STRIPPER: Final = nh3.Cleaner(
     tags=_BLOCKS,
     attributes={"*": set()},

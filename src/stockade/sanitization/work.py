@@ -45,19 +45,31 @@ _COMMENT_END: Final = re.compile(r"--!?>")
 _START: Final = re.compile(r"<[A-Za-z]")
 
 _VOID: Final = frozenset(
-    "area base br col embed hr img input link meta param source track wbr".split()  # noqa: SIM905 - a line of words reads better than a column
+    {
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta"),
+        *("param", "source", "track", "wbr"),
+    }
 )
 # A new one closes the one before it, so that writers leave out the end tag. They nest only through
 # another element in between, and that one counts.
 _SELF_ENDING: Final = frozenset({"p", "li"})
-_FORMATTING: Final = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905 - a line of words reads better than a column
+_FORMATTING: Final = frozenset(
+    {
+        *("a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike"),
+        *("strong", "tt", "u"),
+    }
+)
 # What is inside is text up to the element's own end tag.
-_RAW: Final = frozenset("iframe noembed noframes script style textarea title xmp".split())  # noqa: SIM905 - a line of words reads better than a column
+_RAW: Final = frozenset(
+    {*("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")}
+)
 _RAW_END: Final = {
     name: re.compile(rf"</{name}(?={_SPACE}|[/>])[^>]*+>", re.IGNORECASE) for name in _RAW
 }
 # These change how what follows is read: another language, another mode, or no tags at all.
-_MODE_CHANGING: Final = frozenset("frameset math noscript plaintext select svg template".split())  # noqa: SIM905 - a line of words reads better than a column
+_MODE_CHANGING: Final = frozenset(
+    {*("frameset", "math", "noscript", "plaintext", "select", "svg", "template")}
+)
 
 
 def check_work(value: str) -> None:

@@ -61,9 +61,13 @@ class unbounded:  # noqa: N801 - reads as a word of the declaration, like public
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        schema = handler(source)
-        schema["metadata"] = {**schema.get("metadata", {}), EXCUSED: self.reason}
-        return schema
+        return _with_metadata(handler(source), {EXCUSED: self.reason})
+
+
+def _with_metadata(schema: Any, metadata: dict[str, str]) -> CoreSchema:  # noqa: ANN401 - Node
+    schema["metadata"] = {**(schema.get("metadata") or {}), **metadata}
+    result: CoreSchema = schema
+    return result
 
 
 _LENGTH: Final = "give it a maximum: Field(max_length=...), or a type such as Line or Text"
@@ -113,6 +117,11 @@ _BOUNDED_FUNCTIONS: Final = frozenset(
         "pydantic.networks.IPvAnyNetwork",
         "pydantic.networks.NameEmail",
         *(
+            f"ipaddress.IPv{version}{kind}"
+            for version in (4, 6)
+            for kind in ("Address", "Interface", "Network")
+        ),
+        *(
             f"pydantic._internal._validators.ip_v{version}_{kind}_validator"
             for version in (4, 6)
             for kind in ("address", "interface", "network")
@@ -145,6 +154,7 @@ def require_bounded(annotation: object, *, where: str) -> None:
     """Refuse an annotation that takes values of any size.
 
     Args:
+        annotation: A model, any other annotation, or a type adapter.
         where: Its name in the message.
 
     Raises:
@@ -180,11 +190,10 @@ class _Walk:
     def visit(
         self, node: Node, path: str, *, limited: bool = False, default: int | None = None
     ) -> Iterator[Unbounded]:
-        """Yield what is unbounded.
+        """Yield what is unbounded in a node.
 
-        Args:
-            limited: A length limit stands around the node.
-            default: The length that the model gives its strings.
+        A length limit can stand around it (``limited``), and a model can give its strings a length
+        (``default``).
         """
         metadata = node.get("metadata") or {}
         if EXCUSED in metadata:
@@ -220,26 +229,28 @@ class _Walk:
     def _own(
         self, node: Node, path: str, *, limited: bool, default: int | None
     ) -> Iterator[Unbounded]:
-        kind: str = node["type"]
-        if kind in _SIZED:
-            key, hint = _SIZED[kind]
-            bound = node.get(key, default if kind == "str" else None)
-            if bound is None and not limited:
-                yield Unbounded(path, kind, hint)
-        elif kind == "tuple":
-            if "variadic_item_index" in node and "max_length" not in node and not limited:
-                yield Unbounded(path, kind, _ITEMS)
-        elif kind == "is-instance":
-            # Only what a parsed request consists of can get here.
-            if _can_be(node["cls"]) and not limited:
-                yield Unbounded(path, kind, _SHAPE)
-        elif kind == "function-plain":
-            if not limited and _name_of(node["function"]["function"]) not in _BOUNDED_FUNCTIONS:
-                yield Unbounded(path, kind, _OPAQUE)
-        elif kind not in _FIXED and kind not in _TRANSPARENT and not limited:
-            yield Unbounded(path, kind, _SHAPE)
+        hint = None if limited else _hint(node, default)
+        if hint is not None:
+            yield Unbounded(path, node["type"], hint)
         if _takes_extra(node):
             yield Unbounded(path, "extra", "refuse unknown fields: ConfigDict(extra='forbid')")
+
+
+def _hint(node: Node, default: int | None) -> str | None:
+    """Return how to bound a node, or None where it has a bound or no size of its own."""
+    kind: str = node["type"]
+    if kind in _SIZED:
+        key, hint = _SIZED[kind]
+        return hint if node.get(key, default if kind == "str" else None) is None else None
+    if kind == "tuple":
+        open_ended = "variadic_item_index" in node and "max_length" not in node
+        return _ITEMS if open_ended else None
+    if kind == "is-instance":
+        # Only what a parsed request consists of can get here.
+        return _SHAPE if _can_be(node["cls"]) else None
+    if kind == "function-plain":
+        return None if _name_of(node["function"]["function"]) in _BOUNDED_FUNCTIONS else _OPAQUE
+    return None if kind in _FIXED or kind in _TRANSPARENT else _SHAPE
 
 
 def _can_be(cls: object) -> bool:
@@ -257,7 +268,7 @@ def _takes_extra(node: Node) -> bool:
 
 
 def _limits_length(node: Node) -> bool:
-    """Tell whether a node is the check that Pydantic puts around types without a length of theirs."""
+    """Tell whether a node is the check of length that Pydantic puts around other types."""
     if node["type"] != "function-after":
         return False
     function = node["function"]["function"]

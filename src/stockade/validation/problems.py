@@ -131,7 +131,7 @@ def describe_errors(
     known = known_names | _PLACES
     problems = []
     total = 0
-    for total, error in enumerate(errors, start=1):  # noqa: B007 - the count outlives the loop
+    for total, error in enumerate(errors, start=1):
         if total <= MAX_PROBLEMS:
             problems.append(_describe(error, known))
     if total > MAX_PROBLEMS:

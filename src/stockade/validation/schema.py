@@ -8,9 +8,12 @@ from pydantic import BaseModel, ConfigDict
 
 from stockade.validation.bounds import find_unbounded_in, refuse_unbounded
 from stockade.validation.errors import LooseSchemaError
+from stockade.validation.shapes import children, definitions_of
 from stockade.validation.strictness import harden
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
@@ -43,6 +46,39 @@ def _require_config(cls: type[BaseModel]) -> None:
         if cls.model_config.get(name, False) != kept:
             message = f"{cls.__qualname__} changes {name}: a Schema keeps {name}={kept!r}"
             raise LooseSchemaError(message)
+
+
+def _resolver(handler: GetCoreSchemaHandler) -> Callable[[Any], Any]:
+    def resolve(reference: Any) -> Any:  # noqa: ANN401 - core schemas
+        return handler.resolve_ref_schema(reference)
+
+    return resolve
+
+
+def _require_schemas(root: Node, owner: type[BaseModel]) -> None:
+    """Refuse members with rules of their own: unknown fields and conversions would pass there."""
+    definitions = definitions_of(root)
+    pending, seen = [root, *definitions.values()], set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node["type"] in {"model", "dataclass"} and not _is_strict(node):
+            message = (
+                f"{owner.__qualname__} holds {node['cls'].__qualname__}, which is no Schema: it"
+                " would take unknown fields and convert values; derive it from Schema"
+            )
+            raise LooseSchemaError(message)
+        pending += [child for _, child in children(node)]
+
+
+def _is_strict(node: Node) -> bool:
+    if _HARDENED in (node.get("metadata") or {}):
+        return True
+    config = node.get("config") or {}
+    no_extra = node.get("root_model") or config.get("extra_fields_behavior") == "forbid"
+    return node["type"] == "model" and config.get("strict") is True and bool(no_extra)
 
 
 class Schema(BaseModel):
@@ -79,13 +115,14 @@ class Schema(BaseModel):
         # Pydantic comes here again for each model that holds this one.
         if _HARDENED not in metadata:
             metadata[_HARDENED] = True
-            harden(model["schema"], text=cls._reads_text)
+            harden(model["schema"], _resolver(handler), text=cls._reads_text)
         return schema
 
     @classmethod
     def __pydantic_on_complete__(cls) -> None:
         super().__pydantic_on_complete__()
         _require_config(cls)
+        _require_schemas(cls.__pydantic_core_schema__, cls)  # type: ignore[arg-type] # Node
         if not cls.__pydantic_generic_metadata__["parameters"]:
             # A generic model is checked when it is given its types.
             found = find_unbounded_in(cls.__pydantic_core_schema__)  # type: ignore[arg-type] # Node

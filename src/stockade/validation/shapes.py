@@ -13,23 +13,10 @@ from pydantic import TypeAdapter
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # A core schema is a union of 50 typed dicts; for a walker it is a dict with a "type".
 Node: TypeAlias = dict[str, Any]
-
-_CHILDREN: Final = {
-    "json-or-python": (("", "json_schema"), ("", "python_schema")),
-    "lax-or-strict": (("", "lax_schema"), ("", "strict_schema")),
-    "dict": ((".{key}", "keys_schema"), (".{value}", "values_schema")),
-    "call": (("", "arguments_schema"),),
-    "list": (("[]", "items_schema"),),
-    "set": (("[]", "items_schema"),),
-    "frozenset": (("[]", "items_schema"),),
-    "generator": (("[]", "items_schema"),),
-}
-_FIELDS: Final = frozenset({"model-fields", "typed-dict"})
-_LISTS: Final = {"dataclass-args": "fields", "arguments": "arguments_schema"}
 
 
 def core_schema_of(annotation: object) -> Node:
@@ -45,7 +32,7 @@ def core_schema_of(annotation: object) -> Node:
     return adapter.core_schema  # type: ignore[return-value] # See Node.
 
 
-def _adapt(annotation: object) -> TypeAdapter[Any]:
+def _adapt(annotation: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any annotation
     with warnings.catch_warnings():
         # Aliases and defaults mean nothing outside a model; parameters of endpoints have them.
         warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
@@ -54,33 +41,75 @@ def _adapt(annotation: object) -> TypeAdapter[Any]:
 
 def children(node: Node) -> Iterator[tuple[str, Node]]:
     """Yield the schemas directly inside one, each with what it adds to the path of a value."""
-    kind = node["type"]
-    if kind in _FIELDS:
-        for name, member in node["fields"].items():
-            yield f".{name}", member["schema"]
-        if node.get("extras_schema"):
-            yield ".*", node["extras_schema"]
-    elif kind in _LISTS:
-        for member in node[_LISTS[kind]]:
-            yield f".{member['name']}", member["schema"]
-    elif kind == "tuple":
-        for index, item in enumerate(node["items_schema"]):
-            yield f"[{index}]", item
-    elif kind == "union":
-        for choice in node["choices"]:
-            yield "", choice[0] if isinstance(choice, tuple) else choice
-    elif kind == "tagged-union":
-        for tag, choice in node["choices"].items():
-            yield f"<{tag}>", choice
-    elif kind == "chain":
-        for step in node["steps"]:
-            yield "", step
+    reader = _READERS.get(node["type"])
+    if reader is not None:
+        yield from reader(node)
     else:
-        for label, key in _CHILDREN.get(kind, (("", "schema"),)):
-            if node.get(key):
-                yield label, node[key]
+        yield from _by_key(node, _KEYS.get(node["type"], (("", "schema"),)))
 
 
 def definitions_of(node: Node) -> dict[str, Node]:
     """Return the named definitions that a schema brings with it."""
     return {each["ref"]: each for each in node.get("definitions", ()) if "ref" in each}
+
+
+def _fields(node: Node) -> Iterator[tuple[str, Node]]:
+    for name, member in node["fields"].items():
+        yield f".{name}", member["schema"]
+    if node.get("extras_schema"):
+        yield ".*", node["extras_schema"]
+
+
+def _members(node: Node) -> Iterator[tuple[str, Node]]:
+    for member in node["fields" if node["type"] == "dataclass-args" else "arguments_schema"]:
+        yield f".{member['name']}", member["schema"]
+
+
+def _positions(node: Node) -> Iterator[tuple[str, Node]]:
+    for index, item in enumerate(node["items_schema"]):
+        yield f"[{index}]", item
+
+
+def _choices(node: Node) -> Iterator[tuple[str, Node]]:
+    for choice in node["choices"]:
+        yield "", choice[0] if isinstance(choice, tuple) else choice
+
+
+def _tags(node: Node) -> Iterator[tuple[str, Node]]:
+    for tag, choice in node["choices"].items():
+        yield f"<{tag}>", choice
+
+
+def _steps(node: Node) -> Iterator[tuple[str, Node]]:
+    for step in node["steps"]:
+        yield "", step
+
+
+def _by_key(node: Node, keys: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, Node]]:
+    for label, key in keys:
+        if node.get(key):
+            yield label, node[key]
+
+
+_READERS: Final[dict[str, Callable[[Node], Iterator[tuple[str, Node]]]]] = {
+    "arguments": _members,
+    "chain": _steps,
+    "dataclass-args": _members,
+    "model-fields": _fields,
+    "tagged-union": _tags,
+    "tuple": _positions,
+    "typed-dict": _fields,
+    "union": _choices,
+}
+_ITEMS: Final = (("[]", "items_schema"),)
+# Where the others keep what is inside them; most have one "schema".
+_KEYS: Final = {
+    "call": (("", "arguments_schema"),),
+    "dict": ((".{key}", "keys_schema"), (".{value}", "values_schema")),
+    "frozenset": _ITEMS,
+    "generator": _ITEMS,
+    "json-or-python": (("", "json_schema"), ("", "python_schema")),
+    "lax-or-strict": (("", "lax_schema"), ("", "strict_schema")),
+    "list": _ITEMS,
+    "set": _ITEMS,
+}

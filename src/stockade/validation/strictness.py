@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -30,48 +31,66 @@ _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _CHECKED: Final = "stockade_checked"
 
 
-def harden(node: Node, *, text: bool) -> None:
+def harden(node: Node, resolve: Callable[[Node], Node], *, text: bool) -> None:
     """Make the schema of a model's fields strict, in place.
 
     Models inside it have their own rules and are left alone.
 
     Args:
+        node: The schema inside a model.
+        resolve: Finds the schema that a reference stands for.
         text: Values arrive as text (query, header, cookie, form), so that numbers and booleans are
             read from it.
     """
+    if node["type"] == "definition-ref":
+        named = resolve(node)
+        if named["type"] in _NAMED_VALUES:
+            harden(named, resolve, text=text)
+        return
     kind: str = node["type"]
-    if kind in {"model", "definition-ref"} or _is_checked(node):
+    if kind == "model" or _CHECKED in (node.get("metadata") or {}):
         return
-    if kind == "dict":
-        # Keys of JSON objects are text, whatever they stand for.
-        if "keys_schema" in node:
-            harden(node["keys_schema"], text=True)
-        if "values_schema" in node:
-            harden(node["values_schema"], text=text)
-        return
+    if kind == "typed-dict":
+        # It may hold itself; and it may be shared, so that its first user decides.
+        node["metadata"] = {**(node.get("metadata") or {}), _CHECKED: True}
     if kind in _OPEN:
         node["strict"] = False
+    for label, child in children(node):
+        # Keys of JSON objects are text, whatever they stand for.
+        harden(child, resolve, text=text or label == ".{key}")
     if kind in _GUARDS:
-        if kind == "lax-or-strict":
-            _harden_children(node, text=text)
         _guard(node, _GUARDS[kind])
-        return
-    _harden_children(node, text=text)
-    if kind == "int":
-        _bound_integer(node)
-    if text and kind in {"int", "float", "bool"}:
+    elif text and kind in _READ_FROM_TEXT:
         node["strict"] = False
-    elif kind == "str":
-        _check_string(node)
+    if kind in _RULES and not (text and kind == "enum"):
+        _RULES[kind](node)
 
 
-def _harden_children(node: Node, *, text: bool) -> None:
-    for _, child in children(node):
-        harden(child, text=text)
+def _guard_enum(node: Node) -> None:
+    """Keep text and booleans from standing for members that are numbers."""
+    types = {type(member.value) for member in node["members"]}
+    if node.get("sub_type") not in {"int", "float"}:
+        # Strings are exact already, and a discriminator has to stay readable for Pydantic.
+        return
+
+    def check(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        if isinstance(value, node_class) or type(value) in types:
+            return value
+        raise PydanticCustomError("enum", "Input should be one of the members")
+
+    node_class = node["cls"]
+    _guard(node, check)
 
 
-def _is_checked(node: Node) -> bool:
-    return _CHECKED in (node.get("metadata") or {})
+def _limit_input(node: Node) -> None:
+    """Let a maximum length that stands behind a validator hold for what comes in, too."""
+    function = node["function"]["function"]
+    limit = function.keywords.get("max_length") if isinstance(function, partial) else None
+    inner = node["schema"]
+    while inner["type"] in _AROUND:
+        inner = inner["schema"]
+    if isinstance(limit, int) and inner["type"] == "str":
+        inner["max_length"] = min(limit, inner.get("max_length", limit))
 
 
 def _bound_integer(node: Node) -> None:
@@ -151,3 +170,13 @@ _GUARDS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 # JSON has one kind of sequence and spells enumerations by their values.
 _OPEN: Final = frozenset({*_GUARDS, "enum", "frozenset", "set", "tuple", "multi-host-url", "url"})
+_READ_FROM_TEXT: Final = frozenset({"bool", "float", "int"})
+# Types that Pydantic keeps under a name although they are not models.
+_NAMED_VALUES: Final = frozenset({"enum", "typed-dict"})
+_RULES: Final[dict[str, Callable[[Node], None]]] = {
+    "enum": _guard_enum,
+    "function-after": _limit_input,
+    "int": _bound_integer,
+    "str": _check_string,
+}
+_AROUND: Final = frozenset({"function-after", "function-before", "function-wrap", "nullable"})

@@ -136,11 +136,12 @@ _CANONICAL_UUID: Final = re.compile(
 )
 
 
-def _string(schema: Any, name: str) -> Any:  # noqa: ANN401 - a core schema
+def _string(schema: Any, name: str) -> core_schema.StringSchema:  # noqa: ANN401 - a core schema
     if schema["type"] != "str":
         message = f"{name} belongs on a str, not on a schema of type {schema['type']!r}"
         raise LooseSchemaError(message)
-    return schema
+    string: core_schema.StringSchema = schema
+    return string
 
 
 def _check_email(value: str) -> str:
