@@ -21,7 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 UNPACKED = ROOT / ".tools" / "chromium"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PACKAGE = "@sparticuz/chromium@153.0.0"
-INTEGRITY = "sha512-jiGWqSvPMdu4+P9TilYqAR7yEGPEHINx+lCvE/NqNO/EHYzF/x1hUiI5T6ioVIt7dEy7n88byyT0vk+dnsgQwA=="
+INTEGRITY = (
+    "sha512-jiGWqSvPMdu4+P9TilYqAR7yEGPEHINx+lCvE/NqNO/EHYz"
+    "F/x1hUiI5T6ioVIt7dEy7n88byyT0vk+dnsgQwA=="
+)
 
 # The browser and its libraries are Brotli files, which Node reads and Python does not.
 UNPACK = """
