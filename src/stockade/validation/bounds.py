@@ -83,6 +83,10 @@ _SIZED: Final = {
     "url": ("max_length", _LENGTH),
     "multi-host-url": ("max_length", _LENGTH),
     "list": ("max_length", _ITEMS),
+    "deque": ("max_length", _ITEMS),
+    "frozendict": ("max_length", _ITEMS),
+    "ordered-dict": ("max_length", _ITEMS),
+    "counter": ("max_length", _ITEMS),
     "set": ("max_length", _ITEMS),
     "frozenset": ("max_length", _ITEMS),
     "dict": ("max_length", _ITEMS),
@@ -100,7 +104,17 @@ _FIXED: Final = frozenset(
 # Kinds that hold others and have no size of their own.
 _TRANSPARENT: Final = frozenset(
     {
-        *("arguments", "call", "chain", "custom-error", "dataclass", "dataclass-args", "default"),
+        *(
+            "arguments",
+            "arguments-v3",
+            "named-tuple",
+            "call",
+            "chain",
+            "custom-error",
+            "dataclass",
+            "dataclass-args",
+            "default",
+        ),
         *("definitions", "function-after", "function-before", "function-wrap", "json-or-python"),
         *("lax-or-strict", "model", "model-fields", "nullable", "tagged-union", "tuple"),
         *("typed-dict", "union"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stockade.validation.shapes import Node, children, core_schema_of, definitions_of
+from stockade.validation.shapes import Node, children, core_schema_of, definitions_of, members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,8 @@ def _names(node: Node, seen: set[int]) -> Iterator[str]:
         for name, member in node["fields"].items():
             yield name
             yield from _aliases(member.get("validation_alias"))
-    elif node["type"] in {"dataclass-args", "arguments"}:
-        for member in node["fields" if node["type"] == "dataclass-args" else "arguments_schema"]:
+    elif node["type"] in {"arguments", "arguments-v3", "dataclass-args", "named-tuple"}:
+        for member in members_of(node):
             yield member["name"]
             yield from _aliases(member.get("validation_alias"))
     for _, child in children(node):

@@ -53,6 +53,12 @@ def definitions_of(node: Node) -> dict[str, Node]:
     return {each["ref"]: each for each in node.get("definitions", ()) if "ref" in each}
 
 
+def members_of(node: Node) -> list[Node]:
+    """Return the named members of a schema that keeps them as a list."""
+    members: list[Node] = node.get("fields") or node.get("arguments_schema") or []
+    return members
+
+
 def _fields(node: Node) -> Iterator[tuple[str, Node]]:
     for name, member in node["fields"].items():
         yield f".{name}", member["schema"]
@@ -61,7 +67,7 @@ def _fields(node: Node) -> Iterator[tuple[str, Node]]:
 
 
 def _members(node: Node) -> Iterator[tuple[str, Node]]:
-    for member in node["fields" if node["type"] == "dataclass-args" else "arguments_schema"]:
+    for member in members_of(node):
         yield f".{member['name']}", member["schema"]
 
 
@@ -93,23 +99,30 @@ def _by_key(node: Node, keys: tuple[tuple[str, str], ...]) -> Iterator[tuple[str
 
 _READERS: Final[dict[str, Callable[[Node], Iterator[tuple[str, Node]]]]] = {
     "arguments": _members,
+    "arguments-v3": _members,
     "chain": _steps,
     "dataclass-args": _members,
     "model-fields": _fields,
+    "named-tuple": _members,
     "tagged-union": _tags,
     "tuple": _positions,
     "typed-dict": _fields,
     "union": _choices,
 }
 _ITEMS: Final = (("[]", "items_schema"),)
+_PAIRS: Final = ((".{key}", "keys_schema"), (".{value}", "values_schema"))
 # Where the others keep what is inside them; most have one "schema".
 _KEYS: Final = {
     "call": (("", "arguments_schema"),),
-    "dict": ((".{key}", "keys_schema"), (".{value}", "values_schema")),
+    "counter": _PAIRS,
+    "deque": _ITEMS,
+    "dict": _PAIRS,
+    "frozendict": _PAIRS,
     "frozenset": _ITEMS,
     "generator": _ITEMS,
     "json-or-python": (("", "json_schema"), ("", "python_schema")),
     "lax-or-strict": (("", "lax_schema"), ("", "strict_schema")),
     "list": _ITEMS,
+    "ordered-dict": _PAIRS,
     "set": _ITEMS,
 }

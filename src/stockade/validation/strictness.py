@@ -28,7 +28,8 @@ MIN_INTEGER: Final = -(2**63)
 
 # PostgreSQL refuses NUL in text, C code ends there; lone surrogates can't be encoded at all.
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-_CHECKED: Final = "stockade_checked"
+# Key of a core schema's metadata: nothing is left to do here.
+CHECKED: Final = "stockade_checked"
 
 
 def harden(node: Node, resolve: Callable[[Node], Node], *, text: bool) -> None:
@@ -48,11 +49,11 @@ def harden(node: Node, resolve: Callable[[Node], Node], *, text: bool) -> None:
             harden(named, resolve, text=text)
         return
     kind: str = node["type"]
-    if kind == "model" or _CHECKED in (node.get("metadata") or {}):
+    if kind == "model" or CHECKED in (node.get("metadata") or {}):
         return
     if kind == "typed-dict":
         # It may hold itself; and it may be shared, so that its first user decides.
-        node["metadata"] = {**(node.get("metadata") or {}), _CHECKED: True}
+        node["metadata"] = {**(node.get("metadata") or {}), CHECKED: True}
     if kind in _OPEN:
         node["strict"] = False
     for label, child in children(node):
@@ -125,7 +126,7 @@ def _wrap(node: Node, build: Callable[[Any], Any]) -> None:
     reference = inner.pop("ref", None)
     node.clear()
     node.update(build(inner))
-    node["metadata"] = {**(node.get("metadata") or {}), _CHECKED: True}
+    node["metadata"] = {**(node.get("metadata") or {}), CHECKED: True}
     if reference is not None:
         node["ref"] = reference
 
@@ -169,7 +170,9 @@ _GUARDS: Final[dict[str, Callable[[Any], Any]]] = {
     "uuid": _spelled("uuid_type", "", UUID),
 }
 # JSON has one kind of sequence and spells enumerations by their values.
-_OPEN: Final = frozenset({*_GUARDS, "enum", "frozenset", "set", "tuple", "multi-host-url", "url"})
+_OPEN: Final = frozenset(
+    {*_GUARDS, *("deque", "enum", "frozenset", "multi-host-url", "set", "tuple", "url")}
+)
 _READ_FROM_TEXT: Final = frozenset({"bool", "float", "int"})
 # Types that Pydantic keeps under a name although they are not models.
 _NAMED_VALUES: Final = frozenset({"enum", "typed-dict"})

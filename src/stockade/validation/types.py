@@ -18,6 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from stockade.validation.bounds import BOUNDED
 from stockade.validation.errors import LooseSchemaError
+from stockade.validation.strictness import CHECKED
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -57,13 +58,15 @@ class TextFormat:
         schema.setdefault("max_length", self.max_length)
         if self.min_length:
             schema["min_length"] = max(self.min_length, schema.get("min_length", 0))
-        if "pattern" not in schema:
-            schema["pattern"] = self.pattern
-            schema["regex_engine"] = "rust-regex"
-            return schema
-        # The field has a pattern of its own: both hold.
-        ours = core_schema.str_schema(pattern=self.pattern, regex_engine="rust-regex")
-        return core_schema.chain_schema([schema, ours])
+        # Always a chain: on a bare string, a pattern that the field adds later would replace ours.
+        if "pattern" in schema:
+            ours = core_schema.str_schema(pattern=self.pattern, regex_engine="rust-regex")
+            return core_schema.chain_schema([schema, ours])
+        schema["pattern"] = self.pattern
+        schema["regex_engine"] = "rust-regex"
+        # No pattern of ours lets a NUL through, so that a Schema need not look again.
+        schema["metadata"] = {**schema.get("metadata", {}), CHECKED: True}
+        return core_schema.chain_schema([schema])
 
 
 @dataclass(frozen=True, slots=True)

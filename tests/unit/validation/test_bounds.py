@@ -1,0 +1,268 @@
+"""Whatever may be of any size is found, however it was declared."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from ipaddress import IPv4Address, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from uuid import UUID
+
+import pytest
+from fastapi import UploadFile
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    HttpUrl,
+    InstanceOf,
+    IPvAnyAddress,
+    Json,
+    NameEmail,
+    PlainValidator,
+    RootModel,
+    Secret,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    conlist,
+    constr,
+)
+from typing_extensions import TypeAliasType, TypedDict
+
+from stockade.errors import ConfigurationError
+from stockade.validation import (
+    EmailAddress,
+    Identifier,
+    Line,
+    Password,
+    Slug,
+    Text,
+    Username,
+    UUIDIdentifier,
+    find_unbounded,
+    unbounded,
+)
+from stockade.validation.bounds import require_bounded
+from stockade.validation.errors import UnboundedInputError
+
+
+class Node(BaseModel):
+    name: str
+    children: list[Node] = Field(max_length=3)
+
+
+class Short(BaseModel):
+    model_config = ConfigDict(str_max_length=10)
+
+    name: str
+
+
+class Extra(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Row(TypedDict):
+    name: str
+
+
+class Point(NamedTuple):
+    name: str
+
+
+@dataclass
+class Record:
+    name: str
+
+
+class Late(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+    name: str
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    name: str
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+Alias = TypeAliasType("Alias", list[str])
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (str, [("", "str")]),
+        (bytes, [("", "bytes")]),
+        (Any, [("", "any")]),
+        (object, [("", "any")]),
+        (list[int], [("", "list")]),
+        (list[str], [("", "list"), ("[]", "str")]),
+        (dict[str, int], [("", "dict"), ("{key}", "str")]),
+        (Mapping[Identifier, str], [("", "dict"), ("{value}", "str")]),
+        (set[int], [("", "set")]),
+        (frozenset[int], [("", "frozenset")]),
+        (deque[int], [("", "deque")]),
+        (Counter[Line], [("", "counter")]),
+        (OrderedDict[Line, str], [("", "ordered-dict"), ("{value}", "str")]),
+        (Iterable[int], [("", "generator")]),
+        (tuple[int, ...], [("", "tuple")]),
+        (tuple[int, str], [("[1]", "str")]),
+        (str | int, [("", "str")]),
+        (str | None, [("", "str")]),
+        (Annotated[str, Field(min_length=1)], [("", "str")]),
+        (Annotated[str, Field(pattern="^a+$")], [("", "str")]),
+        (Annotated[str, AfterValidator(str.strip)], [("", "str")]),
+        (Annotated[str, PlainValidator(str)], [("", "function-plain")]),
+        (Annotated[list[str], Field(max_length=3)], [("[]", "str")]),
+        (Decimal, [("", "decimal")]),
+        (Annotated[Decimal, Field(ge=0, le=1)], [("", "decimal")]),
+        (Fraction, [("", "fraction")]),
+        (SecretStr, [("", "str")]),
+        (Secret[str], [("", "str")]),
+        (AnyUrl, [("", "url")]),
+        (Path, [("", "str")]),
+        (re.Pattern, [("", "function-plain")]),
+        (Json, [("", "json")]),
+        (Json[list[int]], [("", "json"), ("", "list")]),
+        (Node, [("name", "str")]),
+        (Extra, [("", "extra")]),
+        (Row, [("name", "str")]),
+        (Point, [("name", "str")]),
+        (Record, [("name", "str")]),
+        (Late, [("name", "str")]),
+        (RootModel[str], [("", "str")]),
+        (Alias, [("", "list"), ("[]", "str")]),
+        (Annotated[Dog | Cat, Field(discriminator="kind")], [("<dog>.name", "str")]),
+        (list[Node], [("", "list"), ("[].name", "str")]),
+        (Annotated[Any, AfterValidator(json.dumps)], [("", "any")]),
+    ],
+    ids=str,
+)
+def test_unbounded_input_is_found(annotation: object, expected: list[tuple[str, str]]) -> None:
+    """Everything that has no upper bound is named with its place."""
+    assert [(each.path, each.kind) for each in find_unbounded(annotation)] == expected
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        int,
+        float,
+        bool,
+        None,
+        UUID,
+        Literal["a"],
+        IPv4Address,
+        IPv6Network,
+        IPvAnyAddress,
+        EmailStr,
+        NameEmail,
+        HttpUrl,
+        UploadFile,
+        Identifier,
+        Slug,
+        Username,
+        Line,
+        Text,
+        EmailAddress,
+        Password,
+        UUIDIdentifier,
+        Line | None,
+        tuple[int, int],
+        Annotated[str, Field(max_length=3)],
+        Annotated[str, StringConstraints(max_length=3)],
+        constr(max_length=3),
+        conlist(int, max_length=3),
+        Annotated[str | None, Field(max_length=3)],
+        Annotated[str, BeforeValidator(str), Field(max_length=3)],
+        Annotated[str, AfterValidator(str), Field(max_length=3)],
+        Annotated[str, Field(max_length=3), AfterValidator(str)],
+        Annotated[SecretStr, Field(max_length=3)],
+        Annotated[AnyUrl, Field(max_length=3)],
+        Annotated[Sequence[int], Field(max_length=3)],
+        Annotated[Decimal, Field(max_digits=3)],
+        Annotated[dict[Line, int], Field(max_length=3)],
+        Annotated[tuple[int, ...], Field(max_length=3)],
+        Short,
+        Cat,
+    ],
+    ids=str,
+)
+def test_bounded_input_passes(annotation: object) -> None:
+    """Each way to bound a value is known."""
+    assert find_unbounded(annotation) == []
+
+
+def test_a_limit_does_not_reach_inside() -> None:
+    """A list of three is bounded, the strings in it are not."""
+    found = find_unbounded(Annotated[Sequence[str], Field(max_length=3)])
+    assert [(each.path, each.kind) for each in found] == [("[]", "str")]
+
+
+def test_instances_of_what_json_holds_are_unbounded() -> None:
+    """A check of the class alone bounds nothing that a request can carry."""
+    assert find_unbounded(InstanceOf[list[int]])
+    assert find_unbounded(InstanceOf[object])
+
+
+def test_excuses_cover_all_that_is_inside() -> None:
+    """A field with a reason is not reported, and its neighbours are."""
+
+    class Webhook(BaseModel):
+        payload: Annotated[dict[str, Any], unbounded("the sender decides; stored as it is")]
+        other: str
+
+    assert [each.path for each in find_unbounded(Webhook)] == ["other"]
+
+
+def test_excuses_hold_in_any_order() -> None:
+    """An excuse stands before and behind other metadata."""
+    assert find_unbounded(Annotated[str, unbounded("why"), Field(min_length=1)]) == []
+    assert find_unbounded(Annotated[str, Field(min_length=1), unbounded("why")]) == []
+
+
+def test_an_excuse_needs_a_reason() -> None:
+    """An empty reason is none."""
+    with pytest.raises(UnboundedInputError):
+        unbounded(" ")
+
+
+def test_type_adapters_are_taken_as_they_are() -> None:
+    """The adapter that validates is the one that is looked at."""
+    assert find_unbounded(TypeAdapter(Annotated[str, Field(max_length=3)])) == []
+    assert find_unbounded(TypeAdapter(Late, config=None))
+
+
+def test_hints_say_what_to_do() -> None:
+    """Each finding tells how to mend it."""
+    (found,) = find_unbounded(str)
+    assert "max_length" in found.hint
+
+
+def test_require_bounded_names_everything() -> None:
+    """One error names the place and all that is wrong there."""
+
+    class Body(BaseModel):
+        first: str
+        second: list[int]
+
+    with pytest.raises(ConfigurationError) as caught:
+        require_bounded(Body, where="POST /notes")
+    for part in ("POST /notes", "first (str)", "second (list)"):
+        assert part in str(caught.value)
+    require_bounded(Line, where="GET /")
