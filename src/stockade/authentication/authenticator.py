@@ -33,7 +33,7 @@ class _Verified(NamedTuple):
     account: Account
     principal: Principal
     fresh_until: float
-    """Moment (`Clock.monotonic`) from which on the token, the account or both have to be looked at again."""
+    """Moment (`Clock.monotonic`) from which on token and account have to be looked at again."""
 
 
 class BearerAuthenticator:

@@ -7,6 +7,7 @@ import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import bcrypt
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 # bcrypt reads 72 bytes; what comes after would be ignored, so that a longer password must be
 # refused, never cut.
 MAXIMUM_BYTES = 72
-_HASH = re.compile(r"\$2[aby]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
+# The salt ends in a character whose unused bits are zero; bcrypt raises on any other, and on work
+# factors below 4. Those beyond 20 take minutes: nobody made such a hash to sign in with.
+_HASH = re.compile(
+    r"\$2[aby]\$(?P<cost>0[4-9]|1\d|20)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}", re.ASCII
+)
 _Result = TypeVar("_Result")
 
 
@@ -33,9 +38,14 @@ class BcryptHasher:
 
     def __init__(self, *, cost: int) -> None:
         self._cost = cost
-        # A real hash of an unknown password: checking against it costs what checking a real account
-        # costs.
-        self._decoy = self.hash(secrets.token_urlsafe(16))
+
+    @cached_property
+    def _decoy(self) -> str:
+        """Hash of a password that nobody knows: checking against it costs what a real one costs.
+
+        Made when it is first needed, which is in a thread of the pool and not on the event loop.
+        """
+        return self.hash(secrets.token_urlsafe(16))
 
     def hash(self, password: str) -> str:
         """Hash a password.
@@ -51,13 +61,14 @@ class BcryptHasher:
         Without a usable hash the same work is done against a decoy, so that the time does not tell
         whether the account exists (ASVS 5.0 V6.3.8).
         """
+        decoy = self._decoy
         usable = stored if stored and _HASH.fullmatch(stored) else None
         try:
             encoded = _encode(password)
         except PasswordTooLongError:
             # No stored hash can belong to it; spend the usual work all the same.
             encoded, usable = b"", None
-        matches = bcrypt.checkpw(encoded, (usable or self._decoy).encode("ascii"))
+        matches = bcrypt.checkpw(encoded, (usable or decoy).encode("ascii"))
         return matches and usable is not None
 
     def needs_rehash(self, stored: str) -> bool:
@@ -98,8 +109,8 @@ class HashingPool:
             raise UnavailableError(
                 reason="authentication.hashing_queue_full", retry_after=timedelta(seconds=1)
             )
-        self._waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        self._waiting += 1
         # The place is free when the thread is, not when the client goes away: a cancelled wait
         # still occupies a thread.
         future.add_done_callback(self._leave)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stockade.authentication.errors import InvalidCredentialsError
+from stockade.errors import UnavailableError
 
 if TYPE_CHECKING:
     from stockade.authentication.interfaces import AccountStore
@@ -47,7 +48,7 @@ class PasswordSignIn:
             StoreError: The accounts are away.
         """
         address = email.lower()
-        fits = 0 < len(address) <= MAXIMUM_EMAIL and 0 < len(password) <= MAXIMUM_PASSWORD
+        fits = is_storable(address) and 0 < len(password) <= MAXIMUM_PASSWORD
         account = await self._accounts.find_by_email(address) if fits else None
         stored = account.password_hash if account else None
         matches = await self._pool.run(self._hasher.verify, password if fits else "", stored)
@@ -63,7 +64,20 @@ class PasswordSignIn:
     async def _upgrade(self, account: Account, password: str) -> None:
         if not self._hasher.needs_rehash(account.password_hash):
             return
-        new = await self._pool.run(self._hasher.hash, password)
+        try:
+            new = await self._pool.run(self._hasher.hash, password)
+        except UnavailableError:
+            # The password was right; the next sign-in can upgrade its hash.
+            return
         await self._accounts.replace_password_hash(
             account.user_id, old=account.password_hash, new=new
         )
+
+
+def is_storable(address: str) -> bool:
+    """Tell whether an address could be one that a store knows.
+
+    PostgreSQL refuses a NUL, and no driver takes a lone surrogate: asking a store for either would
+    look as if the store were away.
+    """
+    return 0 < len(address) <= MAXIMUM_EMAIL and address.isprintable()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey, OKPKey
+from joserfc.jwk import OctKey, OKPKey
 from joserfc.jws import JWSRegistry
 
 from stockade.authentication.errors import InvalidTokenError
@@ -53,7 +53,7 @@ class AccessTokens:
         derived = keys.derive(f"jwt/{settings.algorithm}")
         ring = [_make_key(settings.algorithm, key) for key in derived]
         self._signing = ring[0]
-        self._verifying = KeySet(ring)
+        self._verifying = {key.kid: key for key in ring}
         self._registry = JWSRegistry(algorithms=[settings.algorithm])
 
     def issue(self, account: Account) -> IssuedToken:
@@ -102,10 +102,10 @@ class AccessTokens:
 
     def _find_key(self, obj: Any) -> OctKey | OKPKey:  # noqa: ANN401 - joserfc's callback takes several classes
         kid = obj.headers().get("kid")
-        for key in self._verifying.keys:
-            if isinstance(key, OctKey | OKPKey) and isinstance(kid, str) and key.kid == kid:
-                return key
-        raise InvalidTokenError(reason="authentication.token_key")
+        key = self._verifying.get(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise InvalidTokenError(reason="authentication.token_key")
+        return key
 
 
 def read_claims(
@@ -126,7 +126,9 @@ def read_claims(
     # No leeway at the end: a token must never hold longer than its lifetime says.
     if moment >= expires_at:
         raise InvalidTokenError(reason="authentication.token_expired")
-    if moment < min(_time(claims, "nbf"), _time(claims, "iat")) - leeway:
+    signed_in_at = _time(claims, "auth_time")
+    # The latest of them counts: a sign-in that has not happened yet would pass for a fresh one.
+    if moment < max(_time(claims, "nbf"), _time(claims, "iat"), signed_in_at) - leeway:
         raise InvalidTokenError(reason="authentication.token_not_yet_valid")
     tenant = claims.get("active_tenant_id")
     return AccessToken(
@@ -134,7 +136,7 @@ def read_claims(
         tenant_id=None if tenant is None else TenantId(_text(claims, "active_tenant_id")),
         token_epoch=_number(claims, "epoch"),
         expires_at=expires_at,
-        authenticated_at=datetime.fromtimestamp(_time(claims, "auth_time"), tz=UTC),
+        authenticated_at=datetime.fromtimestamp(signed_in_at, tz=UTC),
         token_id=_text(claims, "jti"),
     )
 
