@@ -30,6 +30,8 @@ class Exchange:
         client: Address of the client, taken from trusted proxies where there are any.
         scheme: ``http``, ``https``, ``ws`` or ``wss``, as the client saw it.
         from_proxy: Whether the connection comes from a trusted proxy.
+        host: Value of the only ``Host`` header, if there is one; on the allow-list wherever a route
+            is called.
         authorization: Value of the only ``Authorization`` header, if there is one.
         content_length: Announced size of the body in bytes; 0 where none is announced. It is a
             hint, never trusted to be true.
@@ -54,6 +56,7 @@ class Exchange:
         "from_proxy",
         "guard",
         "headers",
+        "host",
         "planted",
         "policy",
         "principal",
@@ -70,6 +73,7 @@ class Exchange:
         self.client = client
         self.scheme = scheme
         self.authorization: bytes | None = None
+        self.host: bytes | None = None
         self.content_length = 0
         self.decision: Decision | None = None
         self.policy: Policy | None = None
@@ -83,7 +87,7 @@ class Exchange:
 
 
 def find_exchange(scope: Mapping[str, Any]) -> Exchange | None:
-    """Return the exchange of an ASGI scope, or None where the request did not come through a wall."""
+    """Return the exchange of an ASGI scope, or None where the request came through no wall."""
     found = scope.get(SCOPE_KEY)
     return found if isinstance(found, Exchange) else None
 

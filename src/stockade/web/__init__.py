@@ -1,4 +1,4 @@
-"""Handle the outermost layer of HTTP: client address, host, request id, headers, body size, error answers."""
+"""Handle the outermost layer of HTTP: address, host, request id, headers, body size, errors."""
 
 from stockade.web.addresses import ClientAddresses
 from stockade.web.headers import security_headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 UNKNOWN: Final = "unknown"
+# Only characters of an address: an IPv6 address has brackets where a port follows it.
+_HOP: Final = re.compile(
+    r"\[(?P<v6>[0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?"
+    r"|(?P<v4>[0-9.]{7,15})(?::[0-9]{1,5})?"
+    r"|(?P<bare>[0-9A-Fa-f:.]{2,45})",
+    re.ASCII,
+)
 # Longer chains are no proxies of ours; whoever sends one is read as the last hop that could be
 # checked.
 _MAXIMUM_HOPS = 32
@@ -56,14 +64,17 @@ class ClientAddresses:
 
 
 def read_address(text: str) -> str | None:
-    """Read one address of a forwarding header, with or without port, in its normal form; None where it is none."""
-    text = text.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
+    """Read one address of a forwarding header, with or without port, in its normal form.
+
+    Returns:
+        The address; None where the text is anything else. A zone (``fe80::1%eth0``) names an
+        interface of the machine that wrote it, and could hold any text at all: it is no address.
+    """
+    found = _HOP.fullmatch(text.strip(" \t"))
+    if found is None:
+        return None
     try:
-        return str(_normalise(ip_address(text)))
+        return str(_normalise(ip_address(found["v6"] or found["bare"] or found["v4"])))
     except ValueError:
         return None
 

@@ -1,4 +1,4 @@
-"""Stand between the server and the application: count what comes in, check and complete what goes out."""
+"""Stand between server and application: count what comes in, check and complete what goes out."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Channel:
 
     Args:
         exchange: What is known about the request.
-        scope: ASGI scope. The channel keeps no reference to it: the scope leads back to the channel,
-            and a cycle of the two would leave every request to the garbage collector.
+        scope: ASGI scope. The channel keeps no reference to it: the scope leads back to the
+            channel, and a cycle of the two would leave every request to the garbage collector.
         receive: From the server.
         send: To the server.
         headers: Security headers; an answer's own ones win.
@@ -108,8 +108,7 @@ class Channel:
         return message
 
     async def _check_frame(self, message: Message) -> Message:
-        size = max(len(message.get("text") or ""), len(message.get("bytes") or b""))
-        if size <= self._exchange.body_limit and not self._replaced:
+        if _size_of(message) <= self._exchange.body_limit and not self._replaced:
             return message
         if not self._replaced:
             self._replaced = True
@@ -137,7 +136,7 @@ class Channel:
 
     async def _start(self, message: Message) -> None:
         exchange = self._exchange
-        if exchange.decision is None and not is_slash_redirect(message, self._path):
+        if exchange.decision is None and not self._is_slash_redirect(message):
             self._record("gate.undecided", "gate.undecided")
             await self._replace(UNDECIDED)
         elif self._overflow and message["status"] != 413:  # noqa: PLR2004 - the status of a body that is too large
@@ -146,6 +145,9 @@ class Channel:
             )
         else:
             await self._send({**message, "headers": self._complete(message.get("headers", ()))})
+
+    def _is_slash_redirect(self, message: Message) -> bool:
+        return is_slash_redirect(message, self._path, host=self._exchange.host)
 
     async def _replace(self, problem: Problem) -> None:
         """Send an answer of our own and swallow whatever the application still sends."""
@@ -172,6 +174,7 @@ class Channel:
 
     def _complete(self, own: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - ASGI allows any iterable of pairs
         exchange = self._exchange
+        own = list(own)
         headers = [*own, (b"x-request-id", exchange.request_id.encode("ascii")), *exchange.headers]
         for name, _ in own:
             if name in self._names or not name.islower():
@@ -186,3 +189,11 @@ class Channel:
             mine = (_REQUEST_ID, self._exchange.request_id.encode("ascii"))
             headers = [pair for pair in headers if pair[0].lower() != _REQUEST_ID] + [mine]
         return headers
+
+
+def _size_of(frame: Message) -> int:
+    """Return the bytes of a websocket frame; text counts as it came, in UTF-8."""
+    text = frame.get("text")
+    if text is not None:
+        return len(text) if text.isascii() else len(text.encode("utf-8", errors="surrogatepass"))
+    return len(frame.get("bytes") or b"")

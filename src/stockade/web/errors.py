@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import http
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from fastapi import exception_handlers as fastapi_handlers
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketState
 
 from stockade.core.exchange import find_exchange
 from stockade.core.problems import CONTENT_TYPE, INTERNAL, Problem, problem_for, problem_for_status
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
     from starlette.requests import HTTPConnection
-    from starlette.websockets import WebSocket
 
     from stockade.events import EventLog
 
 _POLICY_VIOLATION: Final = 1008
+# None where a websocket was closed instead.
+Answer: TypeAlias = Response | None
 _BODILESS: Final = frozenset({204, 205, 304})
 _QUIET: Final = frozenset({404})
 # What FastAPI puts there by itself; anything else is the application's own and stays.
@@ -61,16 +64,19 @@ class ErrorAnswers:
             StoreError: self.answer_store_error,
             Exception: self.answer_unexpected,
         }
+        if http.HTTPStatus.INTERNAL_SERVER_ERROR in app.exception_handlers:
+            # Starlette takes a handler for 500 and one for Exception for the same thing.
+            del table[Exception]
         for kind, handler in table.items():
             present = app.exception_handlers.get(kind)
             if present is None or present in _DEFAULTS:
                 app.exception_handlers[kind] = handler
 
-    async def answer_http_error(self, connection: HTTPConnection, error: Exception) -> Response:
+    async def answer_http_error(self, connection: HTTPConnection, error: Exception) -> Answer:
         """Answer an `HTTPException` of a handler or of the framework."""
         if isinstance(error, BodyOverflowError):
             # The channel has recorded it while the body was read.
-            return self._respond(
+            return await self._respond(
                 connection, problem_for(BodyTooLargeError(reason="", limit=error.limit))
             )
         if not isinstance(error, HTTPException):
@@ -80,21 +86,21 @@ class ErrorAnswers:
         if 400 <= error.status_code < 500 and error.status_code not in _QUIET:  # noqa: PLR2004 - client errors
             self._emit(connection, "web.request_refused", f"http_{error.status_code}")
         problem = problem_for_status(error.status_code, detail=error.detail, headers=error.headers)
-        return self._respond(connection, problem)
+        return await self._respond(connection, problem)
 
-    async def answer_denied(self, connection: HTTPConnection, error: Exception) -> Response:
+    async def answer_denied(self, connection: HTTPConnection, error: Exception) -> Answer:
         """Answer a refusal by a dependency or a handler."""
         if not isinstance(error, DeniedError):
             raise error
         self._emit(connection, event_name_for(error.reason), error.reason)
-        return self._respond(connection, problem_for(error))
+        return await self._respond(connection, problem_for(error))
 
-    async def answer_store_error(self, connection: HTTPConnection, error: Exception) -> Response:
+    async def answer_store_error(self, connection: HTTPConnection, error: Exception) -> Answer:
         """Answer 503 where a store is away."""
         self._emit(connection, "web.server_error", type(error).__name__)
-        return self._respond(connection, problem_for(unavailable(error)))
+        return await self._respond(connection, problem_for(unavailable(error)))
 
-    async def answer_invalid(self, connection: HTTPConnection, error: Exception) -> Response:
+    async def answer_invalid(self, connection: HTTPConnection, error: Exception) -> Answer:
         """Answer 422 with place and rule of each mistake."""
         if not isinstance(error, RequestValidationError):
             raise error
@@ -108,25 +114,39 @@ class ErrorAnswers:
             detail="The request does not fit its schema.",
             extensions={"errors": described},
         )
-        return self._respond(connection, problem)
+        return await self._respond(connection, problem)
 
     async def close_invalid(self, websocket: WebSocket, error: Exception) -> None:
-        """Close a websocket whose parameters do not fit; FastAPI's own handler would send them back."""
+        """Close a websocket whose parameters do not fit.
+
+        FastAPI's own handler would send them back.
+        """
         del error
         self._emit(websocket, "validation.refused", "validation")
         await websocket.close(code=_POLICY_VIOLATION)
 
-    async def answer_unexpected(self, connection: HTTPConnection, error: Exception) -> Response:
+    async def answer_unexpected(self, connection: HTTPConnection, error: Exception) -> Answer:
         """Answer 500; the server logs the error itself."""
         self._emit(connection, "web.server_error", type(error).__name__)
-        return self._respond(connection, INTERNAL)
+        return await self._respond(connection, INTERNAL)
 
     def _emit(self, connection: HTTPConnection, name: str, reason: str) -> None:
         self._events.emit(name, scope=connection.scope, reason=reason)
 
-    def _respond(self, connection: HTTPConnection, problem: Problem) -> Response:
+    async def _respond(self, connection: HTTPConnection, problem: Problem) -> Answer:
+        if isinstance(connection, WebSocket) and not _may_be_denied(connection):
+            await connection.close(code=_POLICY_VIOLATION)
+            return None
         exchange = find_exchange(connection.scope)
         body = problem.encode(request_id=exchange.request_id if exchange else None)
         return Response(
             body, status_code=problem.status, headers=dict(problem.headers), media_type=CONTENT_TYPE
         )
+
+
+def _may_be_denied(websocket: WebSocket) -> bool:
+    """Tell whether a handshake is still open, and the server can answer it like a request."""
+    return (
+        websocket.application_state is WebSocketState.CONNECTING
+        and "websocket.http.response" in websocket.scope.get("extensions", {})
+    )

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
 # uri-host with optional port (RFC 9110, section 7.2), without user information, path or other
 # tricks.
-_HOST = re.compile(rb"(?P<name>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+_LABEL = rb"[A-Za-z0-9-]{1,63}"
+_HOST = re.compile(
+    rb"(?P<name>%b(?:\.%b)*\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
+    % (_LABEL, _LABEL)
+)
+# A name has at most 253 characters (RFC 1035, section 2.3.4, without the outer length octets), then
+# a dot and a port. Longer ones are not even remembered as refused.
+_LONGEST = 260
+_HIGHEST_PORT = 65_535
 
 
 class HostAllowList:
@@ -24,17 +32,25 @@ class HostAllowList:
 
     def __init__(self, allowed: Iterable[str]) -> None:
         names = frozenset(allowed)
-        self.is_allowed: Callable[[bytes | None], bool] = _make_check(
+        self._check = _make_check(
             frozenset(name for name in names if not name.startswith("*.")),
             tuple(name[1:] for name in names if name.startswith("*.")),
         )
 
+    def is_allowed(self, header: bytes | None) -> bool:
+        """Tell whether a ``Host`` header names this server.
 
-def _make_check(exact: frozenset[str], suffixes: tuple[str, ...]) -> Callable[[bytes | None], bool]:
+        Args:
+            header: Value of the only ``Host`` header; untrusted.
+        """
+        return header is not None and len(header) <= _LONGEST and self._check(header)
+
+
+def _make_check(exact: frozenset[str], suffixes: tuple[str, ...]) -> Callable[[bytes], bool]:
     @lru_cache(maxsize=256)
-    def is_allowed(header: bytes | None) -> bool:
-        found = _HOST.fullmatch(header) if header is not None else None
-        if found is None:
+    def is_allowed(header: bytes) -> bool:
+        found = _HOST.fullmatch(header)
+        if found is None or int(found["port"] or 0) > _HIGHEST_PORT:
             return False
         name = found["name"].decode("ascii").lower().removesuffix(".")
         return name in exact or name.endswith(suffixes)

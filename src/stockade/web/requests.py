@@ -40,7 +40,7 @@ class RequestReader:
         self._hosts = hosts
 
     def open(self, scope: Mapping[str, Any], guard: object) -> tuple[Exchange, str | None]:
-        """Return the exchange of a request, and the reason code if the request can't be accepted at all."""
+        """Return the exchange of a request, and a reason code if it can't be accepted at all."""
         pairs = scope["headers"]
         headers: dict[bytes, bytes] = dict(pairs)
         peer = scope["client"][0] if scope.get("client") else None
@@ -61,10 +61,11 @@ class RequestReader:
         )
         exchange.from_proxy = from_proxy
         exchange.authorization = headers.get(b"authorization")
+        exchange.host = host = headers.get(b"host")
         reason = None
         if len(headers) != len(pairs) and _has_duplicates(pairs):
             reason = "web.duplicate_header"
-        elif not self._hosts.is_allowed(headers.get(b"host")):
+        elif not self._hosts.is_allowed(host):
             reason = "web.host_not_allowed"
         length = headers.get(b"content-length")
         if length is not None:

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 API_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+# The widest private networks: 10.0.0.0/8 (RFC 1918) and fc00::/7 (RFC 4193).
+_SHORTEST_PREFIX = {4: 8, 6: 7}
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", re.ASCII)
 
 
@@ -64,9 +66,12 @@ class WebSettings(BaseModel):
     def _check_proxies(
         cls, value: tuple[IPv4Network | IPv6Network, ...]
     ) -> tuple[IPv4Network | IPv6Network, ...]:
-        if any(network.prefixlen == 0 for network in value):
+        if any(network.prefixlen < _SHORTEST_PREFIX[network.version] for network in value):
             # Whoever trusts everybody lets each client choose its own address, and with it its
             # limits.
-            message = "trusting every address as a proxy lets each client choose its own address; name the proxies"
+            message = (
+                "a network this wide lets clients choose their own address; name the proxies (at "
+                "widest /8, or /7 for IPv6)"
+            )
             raise ValueError(message)
         return value
