@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_origin
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from stockade.api_docs import APIDocsSettings
 from stockade.authentication.settings import AuthenticationSettings
@@ -19,6 +25,11 @@ from stockade.rate_limiting import RateLimitingSettings
 from stockade.tenancy.settings import TenancySettings
 from stockade.validation.settings import ValidationSettings
 from stockade.web import WebSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pydantic.fields import FieldInfo
 
 _PREFIX: Final = "STOCKADE_"
 # Read by the demo and by the project's tests, not by `Settings`.
@@ -45,6 +56,28 @@ class Environment(StrEnum):
     def is_deployed(self) -> bool:
         """Whether others than its developers can reach it."""
         return self in (Environment.STAGING, Environment.PRODUCTION)
+
+
+class _EnvironmentSource(EnvSettingsSource):
+    """Reads ``STOCKADE_`` names; a list is parted by commas or written as JSON."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo | None, value: Any) -> Any:  # noqa: ANN401 - pydantic's signature
+        """Decode the value of a list or a table.
+
+        Raises:
+            ConfigurationError: It is neither a list nor JSON; the message never repeats it.
+        """
+        text = str(value).strip()
+        if field is not None and not text.startswith(("[", "{")):
+            return [part.strip() for part in text.split(",") if part.strip()]
+        try:
+            return super().decode_complex_value(field_name, field, value)  # type: ignore[arg-type]  # None is passed for members of tables.
+        except ValueError:
+            message = (
+                f"the environment variable of {field_name} is neither a list parted by commas nor "
+                "JSON"
+            )
+            raise ConfigurationError(message) from None
 
 
 class _AliasSource(PydanticBaseSettingsSource):
@@ -128,7 +161,7 @@ class Settings(BaseSettings):
         return value
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # noqa: PLR0917 - pydantic's signature
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
@@ -137,39 +170,44 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments first, then ``STOCKADE_`` names, then the names that teams already use."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, _AliasSource(settings_cls)
+        del env_settings, dotenv_settings, file_secret_settings
+        return init_settings, _EnvironmentSource(settings_cls), _AliasSource(settings_cls)
 
 
-def _refuse_unknown_names(environment: os._Environ[str]) -> None:
-    known = known_names()
-    for name in environment:
-        if not name.startswith(_PREFIX) or name.startswith(_OTHER_READERS):
+def _refuse_unknown_names(environment: Iterable[str]) -> None:
+    names = dict(_list_names())
+    for given in environment:
+        # Names are read in any case, so a misspelt one is noticed in any case.
+        name = given.upper()
+        if not name.startswith(_PREFIX) or name.startswith(_OTHER_READERS) or name in names:
             continue
-        first, _, _ = name.removeprefix(_PREFIX).partition("__")
-        candidates = [entry for entry in known if entry == name or name.startswith(entry + "__")]
-        if not candidates:
-            close = get_close_matches(name, known, n=1)
-            hint = f"; is {close[0]} meant?" if close else ""
-            message = f"the environment variable {name} names no setting of Stockade ({first.lower()}){hint}"
-            raise ConfigurationError(message)
+        if any(name.startswith(f"{table}__") for table, takes in names.items() if takes):
+            continue
+        close = get_close_matches(name, names, n=1)
+        hint = f"; is {close[0]} meant?" if close else ""
+        message = f"the environment variable {given} names no setting of Stockade{hint}"
+        raise ConfigurationError(message)
 
 
 def known_names() -> list[str]:
     """Name the environment variable of every setting."""
-    names = []
+    return [name for name, _ in _list_names()]
+
+
+def _list_names() -> Iterator[tuple[str, bool]]:
+    """Yield the environment variable of every setting, and whether it takes members."""
     for field, info in Settings.model_fields.items():
         nested = getattr(info.annotation, "model_fields", None)
-        if nested is None:
-            names.append(f"{_PREFIX}{field}".upper())
-        else:
-            names += [f"{_PREFIX}{field}__{inner}".upper() for inner in nested]
-    return names
+        for inner, inner_info in {"": info}.items() if nested is None else nested.items():
+            name = f"{_PREFIX}{field}__{inner}" if inner else f"{_PREFIX}{field}"
+            yield name.upper(), get_origin(inner_info.annotation) is dict
 
 
 def _describe(error: ValidationError) -> str:
-    parts = []
+    lines = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        where = "__".join(str(part) for part in problem["loc"] if isinstance(part, str))
-        parts.append(f"{_PREFIX}{where.upper()}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(parts)
+        # Parts with brackets are pydantic's own names for the members of a union.
+        parts = [part for part in problem["loc"] if isinstance(part, str) and "[" not in part]
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{_PREFIX}{'__'.join(parts).upper()}: {message}")
+    return "; ".join(dict.fromkeys(lines))
