@@ -23,11 +23,12 @@ class MemoryAccountStore:
         self._accounts = list(accounts)
 
     def put(self, account: Account) -> None:
-        """Add an account, or replace the one with the same identifier and tenant."""
+        """Add an account, or put it in the place of the one with the same identifier and tenant."""
         place = (account.user_id, account.tenant_id)
-        self._accounts = [
-            known for known in self._accounts if (known.user_id, known.tenant_id) != place
-        ]
+        for position, known in enumerate(self._accounts):
+            if (known.user_id, known.tenant_id) == place:
+                self._accounts[position] = account
+                return
         self._accounts.append(account)
 
     async def find_by_email(self, email: str) -> Account | None:

@@ -10,6 +10,7 @@ from sqlalchemy import and_, insert, select, update
 
 from stockade.authentication.models import Account
 from stockade.core.identity import TenantId, UserId, UserType
+from stockade.errors import StoreError
 from stockade.storage.sql.engines import store_errors
 from stockade.storage.sql.models import Membership, Tenant, User
 
@@ -83,11 +84,16 @@ class SQLAccountStore:
             return (await connection.execute(statement)).rowcount == 1
 
 
-def _to_account(row: Row[Any]) -> Account:
+def _to_account(row: Row[*tuple[Any, ...]]) -> Account:
+    try:
+        user_type = UserType(row.user_type)
+    except ValueError:
+        # A row of a newer release or a hand-made one: nobody can say what this account may do.
+        raise StoreError("an account is of a kind that this release does not know") from None
     return Account(
         user_id=UserId(row.id),
         email=row.email,
-        user_type=UserType(row.user_type),
+        user_type=user_type,
         password_hash=row.password_hash,
         active=row.is_active,
         token_epoch=row.token_epoch,

@@ -1,4 +1,4 @@
-"""Hold the two engines of an application: one for accounts, one on which every statement belongs to a tenant."""
+"""Hold the engines of an application: one for accounts, one for what belongs to tenants."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Databases:
 
     @asynccontextmanager
     async def open_session(self, tenant_id: TenantId | None) -> AsyncIterator[AsyncSession]:
-        """Open a session that belongs to a tenant; it is rolled back unless committed, and always closed.
+        """Open a session that belongs to a tenant; what is not committed is rolled back.
 
         Raises:
             ForbiddenError: There is no tenant.
@@ -95,7 +95,10 @@ class Databases:
         """
         factory = self._factory or self._make_factory()
         if factory is None:
-            message = "stockade.session needs a database and models: set STOCKADE_DATABASE_URL and use TenantScoped or models="
+            message = (
+                "stockade.session needs a database and models: set STOCKADE_DATABASE_URL and use "
+                "TenantScoped or models="
+            )
             raise ConfigurationError(message)
         if tenant_id is None:
             raise ForbiddenError(reason="tenancy.no_tenant")

@@ -21,7 +21,7 @@ _ASYNC_DRIVERS = {
 
 
 def make_engine(url: str) -> AsyncEngine:
-    """Make an asynchronous engine; ``sqlite://`` and ``postgresql://`` get their asynchronous driver.
+    """Make an asynchronous engine; a bare ``sqlite`` or ``postgresql`` gets its driver.
 
     Args:
         url: Address of the database; may hold a password.
@@ -32,12 +32,20 @@ def make_engine(url: str) -> AsyncEngine:
     """
     try:
         parsed = _with_async_driver(make_url(url))
-        engine = create_async_engine(parsed, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        message = "the database URL can't be read: use sqlite:///path or postgresql://user:password@host/name"
-        raise ConfigurationError(message) from error
+        # An error of the driver would otherwise repeat what was written: addresses, hashes.
+        engine = create_async_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        message = (
+            "the database URL can't be read: use sqlite:///path or "
+            "postgresql://user:password@host/name"
+        )
+        # The cause repeats parts of the address, such as a password with a colon in it.
+        raise ConfigurationError(message) from None
     except ImportError as error:
-        message = f"the driver of the database is not installed ({error.name}): pip install 'stockade[postgresql]'"
+        message = (
+            f"the driver of the database is not installed ({error.name}): pip install "
+            "'stockade[postgresql]'"
+        )
         raise ConfigurationError(message) from error
     if parsed.get_backend_name() == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)

@@ -22,7 +22,9 @@ VERSION_TABLE: Final = "stockade_alembic_version"
 
 def _make_config(connection: Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    folder = str(Path(__file__).parent / "migrations")
+    # Alembic expands percent signs in its options; one in the path is only a character.
+    config.set_main_option("script_location", folder.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     if connection is not None:
         config.attributes["connection"] = connection

@@ -1,0 +1,1 @@
+"""Versions of Stockade's own tables, oldest first."""
