@@ -47,7 +47,7 @@ class RequiredCaller(CurrentPrincipal):
 
 
 def require_role(*roles: str) -> RequiredCaller:
-    """Make a dependency that lets callers through who have one of these roles in their active tenant.
+    """Make a dependency that asks for one of these roles in the caller's active tenant.
 
     Raises:
         ConfigurationError: No role is named.

@@ -65,6 +65,6 @@ def permissions_of(roles: frozenset[str], table: Mapping[str, frozenset[str]]) -
 
 
 def unknown_roles(policy: Policy, known: Iterable[str]) -> frozenset[str]:
-    """Name the roles a policy asks for that do not exist; such a policy could never be satisfied."""
+    """Name the roles a policy asks for that do not exist; nobody could ever satisfy it."""
     wanted = frozenset().union(*policy.roles) if policy.roles else frozenset()
     return wanted - frozenset(known) - {UserType.SUPER_ADMIN}

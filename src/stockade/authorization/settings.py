@@ -33,5 +33,5 @@ class AuthorizationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     roles: dict[str, frozenset[PermissionName]] = Field(
-        default_factory=lambda: {str(role): frozenset() for role in TenantRole}
+        default_factory=lambda: {str(role): frozenset[PermissionName]() for role in TenantRole}
     )

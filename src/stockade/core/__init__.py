@@ -1,4 +1,4 @@
-"""Hold the values that every layer shares: principal, tenant, decision, policy, clock, problem details."""
+"""Hold what every layer shares: principal, tenant, decision, policy, clock, problem details."""
 
 from stockade.core.clock import Clock, SystemClock
 from stockade.core.decision import Decision

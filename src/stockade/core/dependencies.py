@@ -1,4 +1,4 @@
-"""Give endpoints their verified caller, and turn a policy into a decorator that is a dependency as well."""
+"""Give endpoints their verified caller, and make decorators that are dependencies as well."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
 class PolicyMark(Depends):
-    """A policy to put on an endpoint (``@mark``) or on a router (``APIRouter(dependencies=[mark])``).
+    """A policy to put on an endpoint (``@mark``) or a router (``APIRouter(dependencies=[mark])``).
 
     As a decorator it returns the very function it was given, so it may stand above or below the
     route decorator. As a dependency it does nothing at run time: the gate reads its policy at

@@ -60,7 +60,12 @@ class Policy:
     @property
     def needs_principal(self) -> bool:
         """Whether a caller has to be signed in for this policy to hold."""
-        return bool(self.authenticated or self.roles or self.permissions or self.step_up)
+        return (
+            self.authenticated
+            or bool(self.roles)
+            or bool(self.permissions)
+            or self.step_up is not None
+        )
 
     @property
     def opens(self) -> bool:
@@ -88,7 +93,10 @@ def _join(left: Policy, right: Policy) -> Policy:
         and right.body_limit is not None
         and left.body_limit != right.body_limit
     ):
-        message = f"two body limits on one route ({left.body_limit} and {right.body_limit} bytes): keep one"
+        message = (
+            f"two body limits on one route ({left.body_limit} and {right.body_limit} bytes): keep "
+            "one"
+        )
         raise PolicyConflictError(message)
     return replace(
         left,
@@ -110,14 +118,20 @@ def _join(left: Policy, right: Policy) -> Policy:
 def _check(policy: Policy) -> None:
     if (policy.public or policy.docs) and policy.needs_principal:
         asked = ", ".join(policy.origins) or "another policy"
-        message = f"the route is public but something on it asks for a signed-in caller ({asked}): remove one of the two"
+        message = (
+            f"the route is public but something on it asks for a signed-in caller ({asked}): "
+            "remove one of the two"
+        )
         raise PolicyConflictError(message)
     if policy.unlimited and policy.limits:
         message = "the route has a rate limit and is exempt from limits: remove one of the two"
         raise PolicyConflictError(message)
     if len(policy.roles) > 1 and not frozenset.intersection(*policy.roles):
         wanted = " and ".join("|".join(sorted(roles)) for roles in policy.roles)
-        message = f"no role satisfies all role requirements of the route ({wanted}): nobody could ever call it"
+        message = (
+            f"no role satisfies all role requirements of the route ({wanted}): nobody could ever "
+            "call it"
+        )
         raise PolicyConflictError(message)
 
 
@@ -139,7 +153,10 @@ def attach(function: _Function, policy: Policy) -> _Function:
 
 
 def attach_to_dependency(function: _Function, policy: Policy) -> _Function:
-    """Write a policy onto a dependency: it applies to the routes that depend on it, not to a route that calls it."""
+    """Write a policy onto a dependency.
+
+    It applies to the routes that depend on it, not to a route that calls it.
+    """
     setattr(function, _DEPENDENCY, True)
     return attach(function, policy)
 
@@ -150,7 +167,7 @@ def is_dependency(function: object) -> bool:
 
 
 def revision() -> int:
-    """Return a number that grows with each policy that is attached, so that a late one is noticed."""
+    """Return a number that grows with each attached policy, so that a late one is noticed."""
     return _revision[0]
 
 

@@ -72,7 +72,7 @@ HOST_REFUSED: Final = Problem(
 BAD_REQUEST: Final = Problem(status=400, code="bad_request", detail="The request is malformed.")
 
 
-def problem_for(error: errors.DeniedError) -> Problem:
+def problem_for(error: errors.DeniedError) -> Problem:  # noqa: PLR0911 - one answer per kind
     """Map an expected refusal to its answer."""
     match error:
         case errors.UnauthenticatedError():

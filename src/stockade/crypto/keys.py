@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MINIMUM_LENGTH = 32
 _MINIMUM_ENTROPY_BITS = 96.0
+_GROUP = 3
 _PLACEHOLDERS = (
     "changeme",
     "change-me",
@@ -46,12 +47,18 @@ class KeyRing:
 
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
-            message = "no secret key: set STOCKADE_SECRET_KEYS (or SECRET_KEY) to at least 32 random characters"
+            message = (
+                "no secret key: set STOCKADE_SECRET_KEYS (or SECRET_KEY) to at least 32 random "
+                "characters"
+            )
             raise ConfigurationError(message)
         for position, secret in enumerate(secrets, start=1):
             weakness = weakness_of(secret)
             if weakness:
-                message = f"secret key {position} of {len(secrets)} {weakness}: make one with `openssl rand -base64 48`"
+                message = (
+                    f"secret key {position} of {len(secrets)} {weakness}: make one with "
+                    "`openssl rand -base64 48`"
+                )
                 raise ConfigurationError(message)
         self._secrets = tuple(secret.encode() for secret in secrets)
 
@@ -77,17 +84,20 @@ class KeyRing:
 def weakness_of(secret: str) -> str | None:
     """Say in a few words why a secret is weak, or return None.
 
-    Source: ASVS 5.0 V11.5.1 (at least 128 bits from a cryptographic generator); the entropy
-        estimate is Shannon's over
-    the characters used, which a repeated or trivial string fails.
+    Source: ASVS 5.0 V11.5.1 (at least 128 bits from a cryptographic generator). The estimate is
+        Shannon's for one character, times the number of different groups of three: random text
+        hardly repeats a group, and a repeated word has few, however long it is.
     """
+    if any("\ud800" <= character <= "\udfff" for character in secret):
+        return "is not valid text"
     if len(secret) < MINIMUM_LENGTH:
         return f"is shorter than {MINIMUM_LENGTH} characters"
     lowered = secret.lower()
     if any(word in lowered for word in _PLACEHOLDERS):
         return "looks like a placeholder"
-    counts = Counter(secret)
-    bits = -sum(count * math.log2(count / len(secret)) for count in counts.values())
-    if bits < _MINIMUM_ENTROPY_BITS:
-        return "is made of too few different characters"
+    shares = [count / len(secret) for count in Counter(secret).values()]
+    per_character = -sum(share * math.log2(share) for share in shares)
+    groups = {secret[start : start + _GROUP] for start in range(len(secret) - _GROUP + 1)}
+    if per_character * (len(groups) + _GROUP - 1) < _MINIMUM_ENTROPY_BITS:
+        return "repeats itself or is made of too few different characters"
     return None

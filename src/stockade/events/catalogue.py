@@ -104,7 +104,7 @@ EVENTS: Final[Mapping[str, EventKind]] = MappingProxyType({kind.name: kind for k
 
 
 def event_name_for(reason: str) -> str:
-    """Name the event that belongs to a refusal's reason code: its own, or the refusal of the layer it begins with."""
+    """Name the event of a refusal's reason code: its own, or the refusal of the layer it names."""
     if reason in EVENTS:
         return reason
     name = reason.partition(".")[0] + ".refused"

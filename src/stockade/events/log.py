@@ -71,9 +71,8 @@ class EventLog:
         for sink in self._sinks:
             try:
                 sink.write(event)
-            except (
-                Exception
-            ):  # A sink that fails must not turn a refusal into a server error or hide other sinks.
+            # A sink that fails must not turn a refusal into a server error or hide other sinks.
+            except Exception:  # noqa: BLE001 - whatever a sink raises
                 _fallback.exception("an event sink failed on %s", event.name)
 
 

@@ -51,7 +51,7 @@ class MemorySink:
 
     def named(self, name: str) -> list[Event]:
         """Return the events with this name, oldest first."""
-        return [event for event in self._events if event.name == name]
+        return [event for event in self if event.name == name]
 
 
 def render_event(event: Event) -> str:
