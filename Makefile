@@ -51,8 +51,9 @@ types: .venv/.stamp ## Check types
 contracts: .venv/.stamp ## Check the direction of imports
 	@$(BIN)/lint-imports --no-logo
 
+# The variable silences a notice about MkDocs 2, which mkdocs-material excludes.
 docs: .venv/.stamp ## Build the documentation into site/
-	@$(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 docs-serve: .venv/.stamp ## Serve the documentation while writing it
 	@$(BIN)/mkdocs serve

