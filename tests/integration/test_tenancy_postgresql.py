@@ -21,7 +21,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
@@ -284,7 +284,7 @@ def test_postgresql_queries(plant: SyncTenantSessionFactory) -> None:
     device: Any = Device.__table__
     near = select(Reading.name).where(Reading.device_id == Device.id).lateral("near")
     queries = [
-        select(Device.name).distinct(Device.tenant_id),
+        select(Device.name).ext(distinct_on(Device.tenant_id)),
         select(Device.name).with_for_update(skip_locked=True, of=Device),
         select(func.row_to_json(device.table_valued())),
         select(Device.name, near.c.name).join(near, true()),
