@@ -17,6 +17,7 @@ import nh3
 
 from stockade.sanitization.errors import SanitizationError
 from stockade.sanitization.links import URL_ATTRIBUTES, is_allowed_link
+from stockade.sanitization.work import check_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,35 +50,51 @@ class Engine:
         self._rel = f' rel="{policy.rel}"' if policy.rel else ""
         self._has_doubtful_link = re.compile(_doubtful_pattern(policy)).search
         self._is_settled = re.compile(_settled_pattern(policy)).fullmatch
+        self._max_length = policy.max_length
         self._keeps_breaks = "pre" in policy.tags
 
     def clean(self, value: str) -> str:
         """Return what the policy keeps of a value, in a form that reads back as itself.
 
         Raises:
-            SanitizationError: The value does not settle, or is not Unicode text.
+            SanitizationError: The value does not settle, becomes too long, needs too much work when
+                it is read back, or is not Unicode text.
         """
         # Calling back into Python for each attribute and cleaning twice would double the cost of
         # every value; a result that is seen to need neither is done.
         cleaned = _run(self._fast, value)
         if "\r" in cleaned or self._has_doubtful_link(cleaned):
-            return self._settle(value)
-        # What only got its links' relations was well formed: it has been read back just now.
-        if self._bare(cleaned) == self._bare(value) or self._is_settled(cleaned):
+            return self._settle(self._pass(value))
+        if self._bare(cleaned) == self._bare(value):
+            # What only got its links' relations was well formed: it has been read back just now.
+            self._check_length(cleaned)
             return cleaned
-        return self._settle(value)
+        if self._is_settled(cleaned):
+            self._check(cleaned)
+            return cleaned
+        return self._settle(cleaned)
 
-    def _bare(self, value: str) -> str:
-        return value.replace(self._rel, "") if self._rel else value
-
-    def _settle(self, value: str) -> str:
-        cleaned = self._pass(value)
+    def _settle(self, cleaned: str) -> str:
         for _ in range(_MAX_PASSES):
+            # Markup can grow a hundredfold when misplaced elements are repaired.
+            self._check(cleaned)
             again = self._pass(cleaned)
             if again == cleaned:
                 return cleaned
             cleaned = again
         raise SanitizationError(reason="sanitization.too_complex")
+
+    def _check(self, cleaned: str) -> None:
+        # What is stored has to pass again when it is sanitized on its way out.
+        self._check_length(cleaned)
+        check_work(cleaned)
+
+    def _check_length(self, cleaned: str) -> None:
+        if len(cleaned) > self._max_length:
+            raise SanitizationError(reason="sanitization.too_long", limit=self._max_length)
+
+    def _bare(self, value: str) -> str:
+        return value.replace(self._rel, "") if self._rel else value
 
     def _pass(self, value: str) -> str:
         # A carriage return comes from "&#13;"; parsers read it as a line feed.
