@@ -36,9 +36,9 @@ _UNDERSTOOD_SUFFIXES: Final = (
     "_unary_modifier",
 )
 
-# What SQLAlchemy itself writes as literal_column(): "*" of count(*) and exists(), numbers, and the
-# discriminator of polymorphic_union().
-_PLAIN_LITERAL: Final = re.compile(r"\*|NULL|[0-9]{1,9}|'[A-Za-z0-9_ .-]{0,63}'")
+# What SQLAlchemy itself writes as literal_column(): "*" of count(*) and exists(), numbers, the discriminator
+# of polymorphic_union() and the '%' of icontains().
+_PLAIN_LITERAL: Final = re.compile(r"\*|NULL|[0-9]{1,9}|'[A-Za-z0-9_ %.-]{0,63}'")
 _PLAIN_OPERATOR: Final = re.compile(r"[-+*/<>=~!@#%^&|?]{1,5}|[A-Za-z]{2,16}( [A-Za-z]{2,16}){0,3}")
 # Words that would let an operator join conditions or open a query of its own.
 _JOINING_WORDS: Final = frozenset(

@@ -100,12 +100,27 @@ class TenantSession(Session):
             OpaqueSQLError: Another engine is asked for, on which nothing is isolated.
         """
         found = super().get_bind(*args, **kw)
-        if found is not self._stockade_bind:
+        self._require_home(found)
+        return found
+
+    def connection(self, bind_arguments: Any = None, execution_options: Any = None) -> Connection:  # noqa: ANN401
+        """Return the session's connection, which is bound to the tenant.
+
+        Raises:
+            OpaqueSQLError: Another engine is asked for.
+        """
+        # SQLAlchemy takes an engine that is given here without asking get_bind().
+        given = (bind_arguments or {}).get("bind")
+        if given is not None:
+            self._require_home(given)
+        return super().connection(bind_arguments, execution_options)
+
+    def _require_home(self, bind: Engine | Connection) -> None:
+        if bind.engine is not self._stockade_bind.engine:
             raise self._refuse_opaque(
                 "a tenant's session was to use another engine: open a session of that engine",
                 reason="tenancy.other_engine",
             )
-        return found
 
     def merge(self, instance: _Object, *, load: bool = True, options: Any = None) -> _Object:  # noqa: ANN401
         """Copy an object into the session, as `Session.merge` does.
@@ -148,6 +163,8 @@ def _bind_connection(
     session: TenantSession, _transaction: SessionTransaction, connection: Connection
 ) -> None:
     """Tell the connection whose it is, before it runs anything for the session."""
+    # Whatever way the connection came, one of another engine gets no tenant.
+    session._require_home(connection)  # noqa: SLF001 - same module.
     connection.execution_options(**{BINDING_OPTION: session._stockade_binding})  # noqa: SLF001 - same module.
 
 
