@@ -1,4 +1,4 @@
-"""Defence in depth for FastAPI, Pydantic and SQLAlchemy backends, with proof that each layer is in force."""
+"""Defence in depth for FastAPI backends, with proof that each layer is in force."""
 
 from stockade.application import Stockade
 from stockade.authorization import (

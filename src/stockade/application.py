@@ -28,10 +28,10 @@ from stockade.gate.dependencies import public
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
 from stockade.gate.plans import Access
+from stockade.gate.proofs import prove_authentication, prove_limits, prove_sanitization
 from stockade.gate.requests import RequestCheck
 from stockade.gate.settings import GateSettings
 from stockade.gate.wall import WallMiddleware
-from stockade.proofs import prove_authentication, prove_limits, prove_sanitization
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import guarded_limit_store
@@ -109,13 +109,11 @@ class Stockade:
             events=self.events,
         )
 
-    # -- for endpoints
-    # ---------------------------------------------------------------------------------------------
-
     async def session(self, connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
-        """Give an endpoint a session that is bound to the caller's tenant (use it as ``Depends(stockade.session)``).
+        """Give an endpoint a session that is bound to the caller's tenant.
 
-        The endpoint commits; an error rolls back, and the session is always closed.
+        Use it as ``Depends(stockade.session)``. The endpoint commits; what it does not commit is
+        rolled back, and the session is always closed.
 
         Raises:
             ForbiddenError: The caller has no active tenant.
@@ -124,9 +122,6 @@ class Stockade:
         tenant_id = principal.tenant_id if principal else None
         async with self._databases.open_session(tenant_id) as session:
             yield session
-
-    # -- for the application
-    # ---------------------------------------------------------------------------------------
 
     def install(self, app: FastAPI | Starlette) -> None:
         """Put every layer in front of an application.
@@ -148,7 +143,10 @@ class Stockade:
             )
             raise ConfigurationError(message)
         if app.middleware_stack is not None:
-            message = "the application has started already: call install(app) where the application is made"
+            message = (
+                "the application has started already: call install(app) where the application is "
+                "made"
+            )
             raise ConfigurationError(message)
         setattr(app, INSTALLED, self)
         guard = self._make_guard()
@@ -193,9 +191,6 @@ class Stockade:
         """Give back connections and threads."""
         await self._stop()
 
-    # -- wiring
-    # ----------------------------------------------------------------------------------------------------
-
     async def _start(self) -> None:
         binder = self._binder
         if binder is None:
@@ -223,7 +218,10 @@ class Stockade:
             plan.label for plan in self._guard.plans.values() if plan.access is Access.PRINCIPAL
         ]
         if needs and self._accounts is None:
-            message = f"{needs[0]} needs a signed-in caller, but there are no accounts: set STOCKADE_DATABASE_URL or pass accounts="
+            message = (
+                f"{needs[0]} needs a signed-in caller, but there are no accounts: set "
+                "STOCKADE_DATABASE_URL or pass accounts="
+            )
             raise ConfigurationError(message)
 
     def _require_sign_in(self) -> PasswordSignIn:
@@ -301,7 +299,10 @@ class Stockade:
         hosts = settings.web.allowed_hosts
         if not hosts:
             if settings.environment.is_deployed:
-                message = "no host names: set STOCKADE_WEB__ALLOWED_HOSTS to the names this server answers to"
+                message = (
+                    "no host names: set STOCKADE_WEB__ALLOWED_HOSTS to the names this server "
+                    "answers to"
+                )
                 raise ConfigurationError(message)
             hosts = _LOCAL_HOSTS
         addresses = ClientAddresses(settings.web.trusted_proxies)
@@ -322,7 +323,7 @@ def _read_keys(settings: Settings) -> KeyRing:
 
 
 class _NoAccounts:
-    """Knows nobody; stands in where an application has no account store and no route that needs one."""
+    """Knows nobody; stands in where no route of an application needs a caller."""
 
     async def find_by_email(self, _email: str) -> None:
         """Return None."""

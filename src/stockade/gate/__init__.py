@@ -1,4 +1,4 @@
-"""Bind a policy to everything that serves, refuse what has none, and prove at start-up that it holds."""
+"""Bind a policy to everything that serves, refuse what has none, and prove that it holds."""
 
 from stockade.gate.binder import Binder
 from stockade.gate.dependencies import body_limit, public

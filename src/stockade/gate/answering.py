@@ -1,4 +1,4 @@
-"""Let declared middleware answer by itself, such as a CORS preflight; any other answer without a decision is refused."""
+"""Let declared middleware answer by itself, such as a CORS preflight, and no other."""
 
 from __future__ import annotations
 
@@ -69,11 +69,12 @@ class DeclaredMiddleware:
 
 
 def declare_answering(app: Starlette, table: Mapping[str, str]) -> None:
-    """Wrap the middleware of an application that may answer by itself; done twice, it changes nothing."""
+    """Wrap the middleware that may answer by itself; done twice, it changes nothing."""
     for position, entry in enumerate(app.user_middleware):
-        if entry.cls is DeclaredMiddleware:
+        cls: object = entry.cls
+        if cls is DeclaredMiddleware:
             continue
-        reason = _KNOWN.get(entry.cls) or table.get(_name_of(entry.cls))
+        reason = _KNOWN.get(cls) or table.get(_name_of(cls))
         if reason is not None:
             app.user_middleware[position] = Middleware(
                 DeclaredMiddleware, declared=entry, reason=reason

@@ -1,4 +1,7 @@
-"""Bind an application: walk it, compile a plan for every leaf, put the gates in place, and do it again when routes change."""
+"""Bind an application, and do it again when its routes change.
+
+Binding walks the application, compiles a plan for every leaf and puts the gates in place.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from stockade.errors import ConfigurationError
 from stockade.gate.answering import declare_answering
 from stockade.gate.binding import Snapshot, bind_entry, bind_leaf
 from stockade.gate.tree import Tree, iter_fastapi, walk
-from stockade.rate_limiting.compat import limiters_of
+from stockade.rate_limiting.compat import Limiter, limiters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +77,7 @@ class Binder:
         self.tree = Tree()
 
     def prepare(self, app: Starlette) -> None:
-        """Put exception handlers and declared middleware into an application whose middleware is not built yet."""
+        """Put exception handlers and declared middleware into an unbuilt application."""
         self._answers.install(app)
         declare_answering(app, self._answering)
 
@@ -96,7 +99,7 @@ class Binder:
         self._guard.refresh = self.refresh
 
     def refresh(self) -> bool:
-        """Bind anew if the tree has changed; False means that the tree can't be walked and nothing may be served."""
+        """Bind anew if the tree has changed; False means that nothing may be served."""
         if self._snapshot is not None and not self._snapshot.is_stale():
             return True
         with self._lock:
@@ -118,6 +121,7 @@ class Binder:
             install_docs(app, connect_origins=self._docs_origins)
         # The documentation may have got a route for its files.
         tree = walk(self._app)
+        self._adopt_limiters(tree)
         plans: dict[int, Plan] = {}
         for leaf in tree.leaves:
             bind_leaf(leaf)
@@ -132,14 +136,23 @@ class Binder:
         self._snapshot = Snapshot(tree)
         return problems
 
+    def _adopt_limiters(self, tree: Tree) -> None:
+        """Take over slowapi-style limiters before any plan is made: their defaults are for all."""
+        for app in tree.applications:
+            limiter = getattr(app.state, "limiter", None)
+            if isinstance(limiter, Limiter):
+                self._limiter.adopt(limiter)
+        for leaf in tree.leaves:
+            for limiter in limiters_of(leaf.endpoint) if leaf.endpoint else ():
+                self._limiter.adopt(limiter)
+
     def _add_plan(self, leaf: Leaf, plans: dict[int, Plan], problems: list[str]) -> None:
-        for limiter in limiters_of(leaf.endpoint) if leaf.endpoint else ():
-            self._limiter.adopt(limiter)
         plan = self._compiler.compile(leaf, docs=isinstance(leaf.endpoint, DocsEndpoint))
         known = plans.get(id(leaf.key))
         if known is not None and known.policy != plan.policy:
             problems.append(
-                f"{leaf.label}: the same application object is mounted twice with different policies: mount two objects"
+                f"{leaf.label}: the same application object is mounted twice with different "
+                "policies: mount two objects"
             )
             return
         found = self._check_leaf(leaf, plan)
@@ -153,12 +166,14 @@ class Binder:
             if app is not self._app:
                 if hasattr(app, INSTALLED):
                     problems.append(
-                        "a mounted application has a Stockade of its own: install Stockade on the outer application only"
+                        "a mounted application has a Stockade of its own: install Stockade on "
+                        "the outer application only"
                     )
                 self._prepare_mounted(app)
             if app.debug and not self._allow_debug:
                 problems.append(
-                    "an application runs with debug=True, which shows tracebacks to clients: turn it off"
+                    "an application runs with debug=True, which shows tracebacks to clients: "
+                    "turn it off"
                 )
         return problems
 

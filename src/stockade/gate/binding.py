@@ -8,19 +8,20 @@ application that shares the object is told apart by its exchange.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from stockade.core.exchange import Exchange
 from stockade.core.policy import revision
 from stockade.core.problems import INTERNAL
 from stockade.errors import ConfigurationError
-from stockade.gate.guard import REFUSALS, Guard
+from stockade.gate.guard import REFUSALS
 from stockade.web.responses import refuse
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Router
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from stockade.gate.guard import Guard
     from stockade.gate.tree import Leaf, Tree
 
 
@@ -44,21 +45,21 @@ class Gate:
         if exchange.__class__ is not Exchange:
             await _refuse_stray(scope, receive, send)
             return
-        guard: Guard = exchange.guard
+        guard = cast("Guard", exchange.guard)
         plan = guard.find_plan(self.holder, scope)
         if plan is None:
-            await guard.serve_unbound(scope, receive, send, exchange)
+            await guard.serve_unbound(scope, receive, send)
             return
         try:
             await guard.admit(plan, scope, exchange)
         except REFUSALS as error:
-            await guard.serve_refusal(error, scope, receive, send, exchange)
+            await guard.serve_refusal(error, scope, receive, send)
             return
         await self.inner(scope, receive, send)
 
 
 async def _refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse a request that reaches a bound route past the wall, such as through an application without Stockade."""
+    """Refuse a request that came past the wall, such as through another application."""
     await refuse(INTERNAL, scope, receive, send, request_id=None)
 
 
@@ -74,7 +75,10 @@ def bind_leaf(leaf: Leaf) -> None:
     try:
         setattr(leaf.holder, leaf.attribute, Gate(current, leaf.holder))
     except (AttributeError, TypeError) as error:
-        message = f"{leaf.label}: objects of {type(leaf.holder).__name__} can't be guarded (no attribute can be set): mount it instead"
+        message = (
+            f"{leaf.label}: objects of {type(leaf.holder).__name__} can't be guarded (no attribute "
+            "can be set): mount it instead"
+        )
         raise ConfigurationError(message) from error
 
 
@@ -109,7 +113,7 @@ class Snapshot:
 
 
 class RouterEntry:
-    """Stands before a router: no request is matched against routes that have changed since they were bound.
+    """Stands before a router, so that no request is matched against routes that are not bound.
 
     The check runs right before matching, without a point in between at which another task could add
     a route.
@@ -126,9 +130,11 @@ class RouterEntry:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Bind anew if the tree has changed, then let the router match."""
         exchange = scope.get("stockade")
-        if exchange.__class__ is Exchange and not exchange.guard.refresh():
-            await exchange.guard.serve_unbound(scope, receive, send, exchange)
-            return
+        if exchange.__class__ is Exchange:
+            guard = cast("Guard", exchange.guard)
+            if not guard.refresh():
+                await guard.serve_unbound(scope, receive, send)
+                return
         await self.inner(scope, receive, send)
 
 

@@ -1,4 +1,4 @@
-"""Prove at start-up that the gate bites, in this process and with the installed versions of FastAPI and Starlette.
+"""Prove at start-up that the gate bites, in this process and with the installed FastAPI.
 
 Tests of routes that look at one route and pass have gone vacuous before, when a framework changed
 how it keeps its routes. So nothing is taken for granted here: each closed leaf of the real
@@ -41,13 +41,19 @@ async def prove_leaves(tree: Tree, guard: Guard) -> None:
         ConfigurationError: A leaf has no gate, no plan, or lets nobody through.
     """
     if not tree.leaves:
-        message = "the application has no routes at all: install Stockade on the application that serves them"
+        message = (
+            "the application has no routes at all: install Stockade on the application that "
+            "serves them"
+        )
         raise ConfigurationError(message)
     for leaf in tree.leaves:
         gate = getattr(leaf.holder, leaf.attribute)
         plan = guard.plans.get(id(leaf.key))
         if not isinstance(gate, Gate) or plan is None:
-            message = f"{leaf.label}: the gate is not in front of it (is this version of FastAPI supported?)"
+            message = (
+                f"{leaf.label}: the gate is not in front of it (is this version of FastAPI "
+                "supported?)"
+            )
             raise ConfigurationError(message)
         if plan.access is not Access.PUBLIC:
             await _prove_leaf(leaf, gate, guard)

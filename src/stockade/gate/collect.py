@@ -1,4 +1,4 @@
-"""Gather every policy that applies to a leaf: from its endpoint, its dependencies, its routers and the settings."""
+"""Gather every policy of a leaf: from its endpoint, its dependencies, its routers, the settings."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def _refuse_hidden(endpoint: Any, found: Sequence[Policy]) -> None:  # noqa: ANN
         hidden = [policy for policy in policies_of(function) if policy not in found]
         if hidden:
             message = (
-                f"the policy on {name} is hidden by a decorator above it that does not use functools.wraps, so nothing would"
+                f"the policy on {name} is hidden by a decorator above it that does not use "
+                "functools.wraps, so nothing would"
                 " enforce it: move the policy to the top or let the decorator use functools.wraps"
             )
             raise ConfigurationError(message)

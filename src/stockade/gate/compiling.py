@@ -1,4 +1,4 @@
-"""Turn a tree of leaves and the settings into plans, and say everything that is wrong with them at once."""
+"""Turn leaves and settings into plans."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from stockade.rate_limiting.limiter import RateLimiter
 
 _NOT_FOUND = Policy(public=("no route has this path",), origins=("router",))
+# All documentation routes count together, so that several of them give no more tries at the
+# password.
+_DOCS_LIMITS = parse_rules("120/minute", scope="stockade:docs")
 _LOGIN_ROUTES = frozenset({"stockade:token"})
 
 
@@ -84,7 +87,7 @@ class PlanCompiler:
         if leaf.kind == "default":
             return _NOT_FOUND
         if docs:
-            return Policy(docs=True, origins=("api_docs",))
+            return Policy(docs=True, limits=_DOCS_LIMITS, origins=("api_docs",))
         named = collect_from_settings(leaf, self._table)
         self.used.update(named)
         policy = combine([*collect(leaf), *named.values()])
@@ -94,16 +97,17 @@ class PlanCompiler:
     def _check_names(self, policy: Policy) -> None:
         unknown = unknown_roles(policy, self._authorization.roles)
         if unknown:
+            known = ", ".join(sorted(self._authorization.roles))
             message = (
-                f"no role is called {', '.join(sorted(unknown))}; roles are {', '.join(sorted(self._authorization.roles))}"
+                f"no role is called {', '.join(sorted(unknown))}; roles are {known}"
                 " (more: STOCKADE_AUTHORIZATION__ROLES)"
             )
             raise ConfigurationError(message)
         orphans = policy.permissions - self._granted_anywhere
         if orphans:
             message = (
-                f"no role grants {', '.join(sorted(orphans))}, so nobody could ever call it: give it to a role in"
-                " STOCKADE_AUTHORIZATION__ROLES"
+                f"no role grants {', '.join(sorted(orphans))}, so nobody could ever call it:"
+                " give it to a role in STOCKADE_AUTHORIZATION__ROLES"
             )
             raise ConfigurationError(message)
 

@@ -18,7 +18,8 @@ def public(reason: str) -> PolicyMark:
     Raises:
         ConfigurationError: The reason is missing, such as in ``@public`` without parentheses.
     """
-    if not isinstance(reason, str) or len(reason.strip()) < _SHORTEST_REASON:
+    given: object = reason
+    if not isinstance(given, str) or len(given.strip()) < _SHORTEST_REASON:
         message = 'public() needs a reason in words: @public("load balancer probe")'
         raise ConfigurationError(message)
     return PolicyMark(Policy(public=(reason,), origins=("public",)))
@@ -33,7 +34,8 @@ def body_limit(size: int) -> PolicyMark:
     Raises:
         ConfigurationError: The size is negative.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+    given: object = size
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
         message = "body_limit() needs a number of bytes, 0 or more"
         raise ConfigurationError(message)
     return PolicyMark(Policy(body_limit=size, origins=(f"body_limit({size})",)))

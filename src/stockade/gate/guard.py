@@ -12,6 +12,7 @@ from stockade.api_docs import verify_basic
 from stockade.authorization.dependencies import raise_refusal
 from stockade.authorization.rules import decide
 from stockade.core.decision import Decision
+from stockade.core.exchange import SCOPE_KEY
 from stockade.core.problems import UNDECIDED, problem_for
 from stockade.errors import (
     BodyTooLargeError,
@@ -119,21 +120,20 @@ class Guard:
             raise_refusal(decide(plan.policy, principal, now=self._clock.now()), plan.policy)
 
     async def serve_refusal(
-        self, error: Exception, scope: Scope, receive: Receive, send: Send, exchange: Exchange
+        self, error: Exception, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a request that `admit` has refused, and record it."""
+        exchange: Exchange = scope[SCOPE_KEY]
         denied = error if isinstance(error, DeniedError) else unavailable(error)
         exchange.decision = Decision(granted=False, reason=denied.reason)
-        if (
-            denied.reason != "rate_limiting.exceeded"
-        ):  # The limiter has recorded that one, with the limit's name.
+        # The limiter records its own refusals, with the name of the limit.
+        if denied.reason != "rate_limiting.exceeded":
             self._events.emit(event_name_for(denied.reason), scope=scope, reason=denied.reason)
         await refuse(problem_for(denied), scope, receive, send, request_id=exchange.request_id)
 
-    async def serve_unbound(
-        self, scope: Scope, receive: Receive, send: Send, exchange: Exchange
-    ) -> None:
+    async def serve_unbound(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for something that has no plan: it is refused before it runs."""
+        exchange: Exchange = scope[SCOPE_KEY]
         exchange.decision = Decision(granted=False, reason="gate.unbound_route")
         self._events.emit("gate.unbound_route", scope=scope, reason="gate.unbound_route")
         await refuse(UNDECIDED, scope, receive, send, request_id=exchange.request_id)

@@ -42,7 +42,7 @@ class Lifecycle:
         self.in_force = False
 
     async def start(self) -> bool:
-        """Start if that has not happened; False means that the start has failed and nothing may be served."""
+        """Start if that has not happened; False means that nothing may be served."""
         async with self._lock:
             if self.in_force or self._failure is not None:
                 return self.in_force
@@ -60,7 +60,7 @@ class Lifecycle:
             return True
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application's lifespan; the server hears "complete" only when every layer is in force."""
+        """Run the application's lifespan; it is complete when every layer is in force."""
         failed = False
 
         async def receive_or_end() -> Message:

@@ -1,8 +1,10 @@
-"""Check at start-up that no route takes unbounded input, and describe what did not fit without showing it."""
+"""Refuse routes that take unbounded input, and describe what did not fit without showing it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import PydanticUserError
 
 from stockade.gate.plans import Access
 from stockade.validation import describe_errors, find_unbounded, known_names_of
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
     from stockade.gate.plans import Plan
     from stockade.gate.tree import Leaf
-    from stockade.validation import ValidationSettings
+    from stockade.validation.settings import ValidationSettings
 
 _PLACES = ("path", "query", "header", "cookie", "body")
 
@@ -30,14 +32,22 @@ class RequestCheck:
         self.warnings: list[str] = []
 
     def check(self, leaf: Leaf, plan: Plan) -> list[str]:
-        """Return a line for each value of a leaf that has no bound, and remember the names of its fields."""
+        """Return a line for each unbounded value of a leaf, and remember its field names."""
         if leaf.dependant is None or plan.access is Access.DOCS:
             return []
         problems = []
         for place, field in _fields(leaf.dependant):
             annotation = _annotation_of(field)
-            self._names |= {field.name, field.alias} | known_names_of(annotation)
-            for unbounded in find_unbounded(annotation):
+            try:
+                self._names |= {field.name, field.alias} | known_names_of(annotation)
+                found = find_unbounded(annotation)
+            except PydanticUserError:
+                problems.append(
+                    f"{leaf.label}: the annotation of {field.name!r} can't be resolved:"
+                    " define what it names at the top of the module"
+                )
+                continue
+            for unbounded in found:
                 where = ".".join(part for part in (place, field.alias, unbounded.path) if part)
                 problems.append(
                     f"{leaf.label}: {where} has no bound ({unbounded.kind}): {unbounded.hint}"
@@ -48,7 +58,7 @@ class RequestCheck:
         return problems
 
     def describe(self, errors: Sequence[Any]) -> list[dict[str, str]]:
-        """Describe validation errors as ``{pointer, code, message}`` without anything that was submitted."""
+        """Describe validation errors without anything that was submitted."""
         found = describe_errors(errors, known_names=frozenset(self._names))
         return [
             {"pointer": each.pointer, "code": each.code, "message": each.message} for each in found

@@ -1,4 +1,4 @@
-"""Settings of the gate: what is closed by default, and policies for routes that can't be decorated."""
+"""Settings of the gate: the default, and policies for routes that can't be decorated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RoutePolicy(BaseModel):
 
 
 class GateSettings(BaseModel):
-    """What the gate does where a route says nothing, and what it does for routes that can't say anything.
+    """What the gate does where a route says nothing, or can't say anything.
 
     Attributes:
         default: What a route without a policy gets: ``deny`` closes it to everybody,

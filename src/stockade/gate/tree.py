@@ -103,7 +103,10 @@ def _walk_entry(
     router: Router, prefix: str, tree: Tree, *, app: Starlette | None, depth: int
 ) -> None:
     if depth > _MAXIMUM_DEPTH:
-        message = f"applications are mounted more than {_MAXIMUM_DEPTH} deep below {prefix[:80]!r}: is one mounted in itself?"
+        message = (
+            f"applications are mounted more than {_MAXIMUM_DEPTH} deep below {prefix[:80]!r}: is "
+            "one mounted in itself?"
+        )
         raise ConfigurationError(message)
     if not any(known is router for known in tree.entries):
         tree.entries.append(router)
@@ -134,7 +137,12 @@ def _note_routers(router: Router, tree: Tree) -> None:
 
 
 def _walk_context(
-    context: Any, prefix: str, tree: Tree, *, app: Starlette | None, depth: int
+    context: Any,  # noqa: ANN401 - FastAPI's RouteContext delegates by name
+    prefix: str,
+    tree: Tree,
+    *,
+    app: Starlette | None,
+    depth: int,
 ) -> None:
     # `matches` belongs to the object that is effective here: the route, its rebuilt copy, or
     # FastAPI's context.
@@ -172,7 +180,10 @@ def _walk_low_priority(router: Router, prefix: str, tree: Tree, *, app: Starlett
         return
     candidates = getattr(router, "_iter_low_priority_routes", None)
     if candidates is None:
-        message = "this version of FastAPI keeps its frontends where Stockade can't see them: use a supported version"
+        message = (
+            "this version of FastAPI keeps its frontends where Stockade can't see them: use a "
+            "supported version"
+        )
         raise ConfigurationError(message)
     for candidate in candidates():
         direct = isinstance(candidate, BaseRoute)
@@ -207,7 +218,7 @@ def _kind_of(route: BaseRoute) -> str:
 
 
 def peel(app: object) -> object:
-    """Take middleware off a mounted application, down to an application or router; anything else comes back as it is."""
+    """Take middleware off a mounted application or router; anything else comes back as it is."""
     inner = app
     for _ in range(_MAXIMUM_DEPTH):
         if isinstance(inner, Starlette | Router):

@@ -1,4 +1,7 @@
-"""Prove at start-up that limits, tokens and the sanitizer bite; the gate and the database have proofs of their own."""
+"""Prove at start-up that limits, tokens and the sanitizer bite.
+
+The gate and the isolation of tenants have proofs of their own.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ async def prove_limits(limiter: RateLimiter) -> None:
         await limiter.check(compiled, scope[SCOPE_KEY], scope)
     except RateLimitedError:
         return
-    message = "the start-up check of the rate limits failed: a limit that was used up let a request through"
+    message = (
+        "the start-up check of the rate limits failed: a limit that was used up let a request "
+        "through"
+    )
     raise ConfigurationError(message)
 
 
@@ -70,5 +76,8 @@ def prove_sanitization() -> None:
         '<p onclick="x()">a<script>alert(1)</script><a href="javascript:x()">b</a></p>'
     )
     if any(word in cleaned for word in ("script", "onclick")):
-        message = "the start-up check of the sanitizer failed: a script came through (is nh3 of a supported version?)"
+        message = (
+            "the start-up check of the sanitizer failed: a script came through (is nh3 of a "
+            "supported version?)"
+        )
         raise ConfigurationError(message)
