@@ -1,0 +1,1 @@
+"""Everything that is stored, a folder for each kind of it."""

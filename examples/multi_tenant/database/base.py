@@ -1,0 +1,32 @@
+"""The application's declarative base, and the engine that is above tenants."""
+
+from settings import settings
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import DeclarativeBase
+
+from stockade.errors import ConfigurationError
+from stockade.storage.sql import make_engine
+
+
+class Base(DeclarativeBase):
+    """Base of the application's models."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def _make_engine() -> AsyncEngine:
+    if settings.database_url is None:
+        message = "the notes backend needs a database: set DATABASE_URL"
+        raise ConfigurationError(message)
+    return make_engine(settings.database_url.get_secret_value())
+
+
+# For accounts, migrations and seeds. Whatever belongs to a company is read through a session that
+# is bound to it: database/dependencies.py.
+engine = _make_engine()

@@ -1,0 +1,1 @@
+"""Companies, which are Stockade's tenants, their members and their departments."""

@@ -1,0 +1,44 @@
+"""Read and write what belongs to companies."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from database.base import engine
+from database.companies.models import Department
+from database.companies.schemas import CompanyOut, EntityCreate, MemberOut
+from stockade.storage.sql.models import Membership, Tenant, User
+
+# More than this is for a page with parts, as notes have it.
+_MOST = 1000
+
+
+async def create_department(session: AsyncSession, given: EntityCreate) -> Department:
+    department = Department(name=given.name, description=given.description)
+    session.add(department)
+    await session.commit()
+    return department
+
+
+async def list_departments(session: AsyncSession) -> list[Department]:
+    statement = select(Department).order_by(Department.name).limit(_MOST)
+    return list(await session.scalars(statement))
+
+
+async def list_members(company: str) -> list[MemberOut]:
+    """Accounts are above companies, so this engine sees all: the company is asked for by hand."""
+    statement = (
+        select(User.id, User.email, Membership.role)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.tenant_id == company)
+        .order_by(User.email)
+        .limit(_MOST)
+    )
+    async with engine.connect() as connection:
+        rows = await connection.execute(statement)
+    return [MemberOut(user_id=row.id, email=row.email, role=row.role) for row in rows]
+
+
+async def list_companies() -> list[CompanyOut]:
+    async with engine.connect() as connection:
+        rows = await connection.execute(select(Tenant.id, Tenant.name).order_by(Tenant.name))
+    return [CompanyOut(id=row.id, name=row.name) for row in rows]

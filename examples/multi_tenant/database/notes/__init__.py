@@ -1,0 +1,1 @@
+"""Notes, which belong to a company."""

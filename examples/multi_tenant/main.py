@@ -1,0 +1,34 @@
+"""A notes backend for several companies, with every layer of Stockade in front of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from database.base import engine
+from database.companies.apis import router as companies_router
+from database.dependencies import stockade
+from database.notes.apis import router as notes_router
+from database.setup import prepare_database
+from fastapi import FastAPI
+
+from stockade import public
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    await prepare_database()
+    yield
+    await engine.dispose()
+
+
+app = FastAPI(title="Notes", version="1.0", lifespan=lifespan)
+stockade.install(app)
+app.include_router(stockade.auth_router)
+app.include_router(notes_router)
+app.include_router(companies_router)
+
+
+@app.get("/health", tags=["operation"])
+@public("load balancer probe")
+async def health() -> dict[str, str]:
+    """Say that the process serves."""
+    return {"status": "ok"}

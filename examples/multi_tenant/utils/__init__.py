@@ -1,0 +1,1 @@
+"""Names that the rest of the backend imports."""
