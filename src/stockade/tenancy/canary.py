@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from stockade.core.identity import TenantId
@@ -70,6 +70,8 @@ class Canary:
                     self._prove_reads(session, table)
                     self._prove_writes(session, table)
                 transaction.rollback()
+        except SQLAlchemyError as error:
+            raise _not_in_force(f"a statement failed ({type(error).__name__})") from error
         finally:
             self._plans.pop(table, None)
             # The rollback has removed it, but for SQLite's driver, which commits a CREATE at once.
@@ -110,7 +112,7 @@ class Canary:
         return Table(
             f"stockade_canary_{secrets.token_hex(8)}",
             MetaData(),
-            Column("id", Integer, primary_key=True, autoincrement=False),
+            Column("id", Integer),
             Column(self._column, String(36), nullable=False),
             Column("note", String(36), nullable=False),
             prefixes=["TEMPORARY"],
@@ -150,10 +152,6 @@ def _require_refusal(
         attempt()
     except refusal:
         return
-    except DBAPIError as error:
-        raise _not_in_force(
-            f"{otherwise} (the database answered {type(error).__name__})"
-        ) from error
     raise _not_in_force(otherwise)
 
 

@@ -78,9 +78,8 @@ class _Planner:
                 mapped = base if isinstance(base, registry) else base.registry
                 mapped.configure()
                 self._mappers.extend(mapped.mappers)
-            self._tables.extend(
-                (base if isinstance(base, MetaData) else base.metadata).sorted_tables
-            )
+            metadata = base if isinstance(base, MetaData) else base.metadata
+            self._tables.extend(metadata.tables.values())
 
     def plan(self) -> IsolationPlan:
         exempt = {table for table in self._tables if self._is_exempt(table)}

@@ -116,22 +116,28 @@ class Folded(TypeDecorator[str]):
 
 
 @pytest.mark.parametrize(
-    "tenant",
+    ("kind", "options"),
     [
-        Column("tenant_id", String(36)),
-        Column("tenant_id", String(36), nullable=False, onupdate="x"),
-        Column("tenant_id", String(36), Computed("'x'"), nullable=False),
-        Column("tenant_id", String(36, collation="NOCASE"), nullable=False),
-        Column("tenant_id", CITEXT(), nullable=False),
-        Column("tenant_id", Enum("a", "b"), nullable=False),
-        Column("tenant_id", Float(), nullable=False),
-        Column("tenant_id", Folded(), nullable=False),
+        (String(36), {"nullable": True}),
+        (String(36), {"onupdate": "x"}),
+        (String(36, collation="NOCASE"), {}),
+        (CITEXT(), {}),
+        (Enum("a", "b"), {}),
+        (Float(), {}),
+        (Folded(), {}),
     ],
-    ids=["nullable", "onupdate", "computed", "collation", "citext", "enum", "float", "decorated"],
+    ids=["nullable", "onupdate", "collation", "citext", "enum", "float", "decorated"],
 )
-def test_tenant_column_that_proves_nothing(tenant: Column[Any]) -> None:
+def test_tenant_column_that_proves_nothing(kind: Any, options: dict[str, Any]) -> None:
     """A tenant column is never empty, never changes, and has exact equality."""
-    (line,) = problems(metadata(tenant.copy() if hasattr(tenant, "copy") else tenant))
+    tenant = Column("tenant_id", kind, **{"nullable": False} | options)
+    (line,) = problems(metadata(tenant))
+    assert line.startswith("column doc.tenant_id")
+
+
+def test_computed_tenant_column() -> None:
+    """A tenant that the database computes is not the session's."""
+    (line,) = problems(metadata(Column("tenant_id", String(36), Computed("'x'"), nullable=False)))
     assert line.startswith("column doc.tenant_id")
 
 
