@@ -189,7 +189,8 @@ class Stockade:
 
     async def stop(self) -> None:
         """Give back connections and threads."""
-        await self._stop()
+        if self._lifecycle is not None:
+            await self._lifecycle.close()
 
     async def _start(self) -> None:
         binder = self._binder

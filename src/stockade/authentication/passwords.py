@@ -95,7 +95,8 @@ class HashingPool:
     """
 
     def __init__(self, *, threads: int, queue: int) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="stockade-hash")
+        self._threads = threads
+        self._executor: ThreadPoolExecutor | None = None
         self._room = threads + queue
         self._waiting = 0
 
@@ -109,6 +110,8 @@ class HashingPool:
             raise UnavailableError(
                 reason="authentication.hashing_queue_full", retry_after=timedelta(seconds=1)
             )
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="stockade-hash")
         future = asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
         self._waiting += 1
         # The place is free when the thread is, not when the client goes away: a cancelled wait
@@ -120,5 +123,7 @@ class HashingPool:
         self._waiting -= 1
 
     def close(self) -> None:
-        """Stop taking work; calls that run are not waited for."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Give back the threads; calls that run are not waited for, a later call makes new ones."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None

@@ -87,5 +87,6 @@ class Lifecycle:
             await self.close()
 
     async def close(self) -> None:
-        """Give back what the layers hold."""
+        """Give back what the layers hold; a later lifespan starts and proves them anew."""
+        self.in_force = False
         await self._stop()

@@ -116,7 +116,7 @@ class RedisLimitStore:
             await self._client.ping()
 
     async def close(self) -> None:
-        """Give up what is under way and close all connections."""
+        """Give up what is under way and close all connections; a later request opens new ones."""
         self._closed = True
         for sender in tuple(self._senders):
             sender.cancel()
@@ -124,6 +124,7 @@ class RedisLimitStore:
         _fail([self._queue.popleft() for _ in range(len(self._queue))], _away(None))
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
+        self._closed = False
 
     async def _send_alone(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         self._sending += 1
