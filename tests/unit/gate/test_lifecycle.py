@@ -1,0 +1,95 @@
+"""The layers start before the first request, stop with the application, and start again."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from stockade import public
+from stockade.authentication import BcryptHasher
+from stockade.errors import ConfigurationError
+from tests.unit.gate.apps import MEMBER, Protected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def test_application_can_start_again() -> None:
+    """An application whose lifespan runs twice, as in a test-suite, is proved both times."""
+    app, protected = FastAPI(), Protected(rate_limiting={"enabled": True})
+    stored = BcryptHasher(cost=4).hash("correct horse battery")
+    protected.accounts.put(replace(MEMBER, password_hash=stored))
+    app.include_router(protected.stockade.auth_router)
+    protected.stockade.install(app)
+    form = {"username": MEMBER.email, "password": "correct horse battery"}
+    statuses = []
+
+    for _ in range(2):
+        with TestClient(app) as client:
+            statuses.append(client.post("/auth/token", data=form).status_code)
+
+    assert statuses == [200, 200]
+    started = [event for event in protected.sink if event.name == "application.started"]
+    assert len(started) == 2
+
+
+def test_routes_of_the_lifespan_are_bound() -> None:
+    """Routes that the application's own lifespan adds are closed before the first request."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.add_api_route("/late", lambda: "ran")
+        yield
+
+    app, protected = FastAPI(lifespan=lifespan), Protected()
+    protected.stockade.install(app)
+
+    with TestClient(app) as client:
+        assert client.get("/late").status_code == 401
+
+
+def test_failed_start_closes_what_the_application_opened() -> None:
+    """When a layer is not in force, the application's lifespan still gets to clean up."""
+    closed = []
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        closed.append(True)
+
+    app, protected = (
+        FastAPI(lifespan=lifespan),
+        Protected(gate={"policies": {"/nothing": {"public": "for the test"}}}),
+    )
+    protected.stockade.install(app)
+
+    with pytest.raises(BaseException), TestClient(app):  # noqa: B017 - the test client raises what it likes
+        pass
+
+    assert closed == [True]
+
+
+def test_health_route_answers_after_the_start() -> None:
+    """A public route answers, with the decision recorded and the security headers on it."""
+    app, protected = FastAPI(), Protected()
+    app.get("/health")(public("load balancer probe")(lambda: {"status": "ok"}))
+    protected.stockade.install(app)
+
+    with TestClient(app) as client:
+        answer = client.get("/health")
+
+    assert answer.json() == {"status": "ok"}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.anyio
+async def test_start_without_install_is_an_error() -> None:
+    """`start` without `install` says what is missing."""
+    with pytest.raises(ConfigurationError, match="install"):
+        await Protected().stockade.start()
