@@ -41,7 +41,8 @@ class Canary:
     """Two rows of two tenants in a temporary table that vanishes with its transaction.
 
     Args:
-        plans: The plans that the isolated compiler reads; the canary's table is in them while it sings.
+        plans: The plans that the isolated compiler reads; the canary's table is among them for
+            the time of the proof.
         column: Name of the tenant column.
         objects: What the sessions of the engine know about models.
     """
@@ -55,7 +56,8 @@ class Canary:
         """Run every proof on a fresh connection of the engine and leave no trace.
 
         Raises:
-            ConfigurationError: Isolation is not in force, or the role may not create a temporary table.
+            ConfigurationError: Isolation is not in force, or the role may not create a temporary
+                table.
         """
         _require_refusal(
             "a connection without a tenant is served",
@@ -129,8 +131,9 @@ class Canary:
                 _run(connection, f"INSERT INTO {table.name} (id, {name}, note) VALUES {row}")  # noqa: S608 - constants.
         except connection.dialect.loaded_dbapi.Error as error:
             raise ConfigurationError(
-                "tenancy: isolation can't be proven, because the role may not create a temporary table: grant "
-                f"TEMPORARY on the database, or mend the cause ({type(error).__name__})"
+                "tenancy: isolation can't be proven, because the role may not create a temporary "
+                "table: grant TEMPORARY on the database, or mend the cause "
+                f"({type(error).__name__})"
             ) from error
         self._plans[table] = TablePlan(
             table=table, column=column, names=frozenset({self._column}), parameter=_PARAMETER

@@ -1,9 +1,13 @@
 """Render every statement so that it touches the rows of one tenant, or refuse to render it.
 
-The dialect of an isolated engine gets a compiler of its own. Whatever the ORM or the Core builds is rendered
-by it, at any depth, so there is no list of places to remember. The tenant is a bound parameter: one compiled
-statement serves all tenants, and it can't be executed without one.
+The dialect of an isolated engine gets a compiler of its own. Whatever the ORM or the Core builds is
+rendered by it, at any depth, so there is no list of places to remember. The tenant is a bound
+parameter: one compiled statement serves all tenants, and it can't be executed without one.
 """
+
+# SQLAlchemy's compiler takes elements and keywords of any type; ours passes them on.
+# SQL is put together from quoted names and bound parameters alone.
+# ruff: noqa: ANN401, S608
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from sqlalchemy import Boolean, Column, Table, bindparam
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
+from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import immutabledict
 
 from stockade.tenancy.errors import OpaqueSQLError
@@ -34,15 +39,16 @@ _BIND_KEYWORDS = ("literal_binds", "accumulate_bind_names", "visited_bindparam")
 
 
 class TenantCondition(ColumnElement[bool]):
-    """The condition that a row of a table belongs to the tenant; only `IsolatedCompiler` renders it.
+    """The condition that a row belongs to the tenant; only `IsolatedCompiler` renders it.
 
     Args:
         plan: The plan of the table.
     """
 
     __visit_name__ = "stockade_tenant_condition"
-    inherit_cache = False
-    type = Boolean()
+    # It is added while compiling, after the cache was asked.
+    inherit_cache: bool | None = False
+    type: TypeEngine[bool] = Boolean()
 
     def __init__(self, plan: TablePlan) -> None:
         self.plan = plan
@@ -60,11 +66,11 @@ class IsolatedCompiler(SQLCompiler):
 
     def __init__(
         self, dialect: Any, statement: ClauseElement | None, *args: Any, **kw: Any
-    ) -> None:  # noqa: ANN401 - the arguments of SQLCompiler
+    ) -> None:
         self._stockade_statement = statement
         if statement is not None:
             self._refuse_foreign_compilers(statement)
-        super().__init__(dialect, statement, *args, **kw)  # type: ignore[arg-type]  # None is allowed, for DDL.
+        super().__init__(dialect, statement, *args, **kw)
 
     def _opaque(self, what: str, advice: str, *, reason: str = "opaque_sql") -> OpaqueSQLError:
         error = OpaqueSQLError(
@@ -99,14 +105,14 @@ class IsolatedCompiler(SQLCompiler):
 
     # Reading: a table in a FROM clause is a filtered sub-select of the same name.
 
-    def visit_table(  # type: ignore[override]  # Untyped in SQLAlchemy.
+    def visit_table(  # type: ignore[override]  # noqa: PLR0917 - what we read of SQLCompiler's.
         self,
-        table: Any,  # noqa: ANN401
+        table: Any,
         asfrom: bool = False,  # noqa: FBT001, FBT002
         iscrud: bool = False,  # noqa: FBT001, FBT002
         ashint: bool = False,  # noqa: FBT001, FBT002
-        enclosing_alias: Any = None,  # noqa: ANN401
-        **kw: Any,  # noqa: ANN401
+        enclosing_alias: Any = None,
+        **kw: Any,
     ) -> str:
         """Render a table; where rows are read from it, render the tenant's rows alone."""
         plan = self._plan(table)
@@ -126,18 +132,18 @@ class IsolatedCompiler(SQLCompiler):
         aliased = enclosing_alias is not None and isinstance(enclosing_alias.element, Table)
         return rows if aliased else f"{rows} AS {name}"
 
-    def visit_stockade_tenant_condition(self, element: TenantCondition, **kw: Any) -> str:  # noqa: ANN401
+    def visit_stockade_tenant_condition(self, element: TenantCondition, **kw: Any) -> str:
         """Render the condition of an UPDATE, a DELETE or an upsert."""
         return self._condition(element.plan, self.preparer.quote(element.plan.table.name), **kw)
 
-    def _condition(self, plan: TablePlan, name: str, *, depth: int = 1, **kw: Any) -> str:  # noqa: ANN401
+    def _condition(self, plan: TablePlan, name: str, *, depth: int = 1, **kw: Any) -> str:
         if plan.column is not None:
             return f"{name}.{self.preparer.quote(plan.column.name)} = {self._tenant(plan, **kw)}"
         return " AND ".join(self._owner(owner, name, depth, **kw) for owner in plan.owners)
 
-    def _owner(self, owner: Reference, name: str, depth: int, **kw: Any) -> str:  # noqa: ANN401
+    def _owner(self, owner: Reference, name: str, depth: int, **kw: Any) -> str:
         """Render that the row a foreign key points to belongs to the tenant."""
-        plan = self.plans[owner.remote[0].table]  # type: ignore[index]  # A foreign key points to a Table.
+        plan = self.plans[owner.target]
         alias = f"stockade_{depth}"
         locals_ = [f"{name}.{self.preparer.quote(local.name)}" for local, _ in owner.local]
         pairs = zip(locals_, owner.remote, strict=True)
@@ -152,11 +158,11 @@ class IsolatedCompiler(SQLCompiler):
         nowhere = " OR ".join(f"{text} IS NULL" for text in locals_)
         return f"({nowhere} OR {owned})"
 
-    def _tenant(self, plan: TablePlan, **kw: Any) -> str:  # noqa: ANN401
+    def _tenant(self, plan: TablePlan, **kw: Any) -> str:
         keywords = {key: kw[key] for key in _BIND_KEYWORDS if key in kw}
         return self.process(_tenant_parameter(plan), **keywords)
 
-    def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
         """Render a column, without the schema where its table became a sub-select."""
         if column.is_literal and not is_plain_literal(column.name):
             raise self._opaque("literal_column()", "use a column, a literal() or a bindparam()")
@@ -170,10 +176,10 @@ class IsolatedCompiler(SQLCompiler):
 
     # Writing: the tenant is part of what is written, and of what is matched.
 
-    def _target(self, statement: Any) -> TablePlan:  # noqa: ANN401
+    def _target(self, statement: Any) -> TablePlan:
         return self._plan(target_table(statement))
 
-    def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:
         """Render an INSERT whose tenant is the session's, whatever the statement says."""
         plan = self._target(insert_stmt)
         if not (plan.scoped or plan.references):
@@ -191,7 +197,7 @@ class IsolatedCompiler(SQLCompiler):
         self._require_target(plan)
         return text
 
-    def visit_update(self, update_stmt: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_update(self, update_stmt: Any, *args: Any, **kw: Any) -> str:
         """Render an UPDATE of the tenant's rows that leaves them with the tenant."""
         plan = self._target(update_stmt)
         if plan.scoped or plan.references:
@@ -209,14 +215,14 @@ class IsolatedCompiler(SQLCompiler):
             self._require_target(plan)
         return text
 
-    def visit_delete(self, delete_stmt: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_delete(self, delete_stmt: Any, *args: Any, **kw: Any) -> str:
         """Render a DELETE of the tenant's rows."""
         plan = self._target(delete_stmt)
         if plan.scoped:
             delete_stmt = delete_stmt.where(TenantCondition(plan))
-        return super().visit_delete(delete_stmt, *args, **kw)
+        return str(super().visit_delete(delete_stmt, *args, **kw))  # type: ignore[no-untyped-call]
 
-    def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> str:  # noqa: ANN401
+    def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> str:
         """Render the update of an upsert, which finds the tenant's rows alone."""
         plan = self._target(self.stack[-1]["selectable"])
         guarded = {name for ref in plan.references for _, names in ref.local for name in names}
@@ -233,7 +239,7 @@ class IsolatedCompiler(SQLCompiler):
             present = on_conflict.update_whereclause
             on_conflict = on_conflict._clone()  # noqa: SLF001 - the statement may be shared.
             on_conflict.update_whereclause = condition if present is None else present & condition
-        return str(super().visit_on_conflict_do_update(on_conflict, **kw))  # type: ignore[misc]
+        return str(super().visit_on_conflict_do_update(on_conflict, **kw))  # type: ignore[misc]  # The dialect has it.
 
     def _require_top(self, statement: object, plan: TablePlan) -> None:
         """Refuse a write inside another statement: nobody has seen the values it writes."""
@@ -259,7 +265,7 @@ class IsolatedCompiler(SQLCompiler):
 
     # Raw SQL inside understood elements.
 
-    def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:
         """Render a function call, unless the function runs SQL of its own."""
         if is_querying_function(func.name) or is_raw_name(func.name):
             raise self._opaque(
@@ -267,49 +273,49 @@ class IsolatedCompiler(SQLCompiler):
             )
         return super().visit_function(func, *args, **kw)
 
-    def visit_extract(self, extract: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_extract(self, extract: Any, **kw: Any) -> str:
         """Render EXTRACT, whose field is a word."""
         if not is_plain_field(extract.field):
             raise self._opaque("a field of extract() that is not one word", "name the field")
         return str(super().visit_extract(extract, **kw))  # type: ignore[no-untyped-call]
 
-    def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
         """Render a custom operator between two operands."""
         self._require_plain(operator)
         return str(super().visit_custom_op_binary(element, operator, **kw))  # type: ignore[no-untyped-call]
 
-    def visit_custom_op_unary_operator(self, element: Any, operator: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_custom_op_unary_operator(self, element: Any, operator: Any, **kw: Any) -> str:
         """Render a custom operator before an operand."""
         self._require_plain(operator)
         return str(super().visit_custom_op_unary_operator(element, operator, **kw))  # type: ignore[no-untyped-call]
 
-    def visit_custom_op_unary_modifier(self, element: Any, operator: Any, **kw: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def visit_custom_op_unary_modifier(self, element: Any, operator: Any, **kw: Any) -> str:
         """Render a custom operator after an operand."""
         self._require_plain(operator)
         return str(super().visit_custom_op_unary_modifier(element, operator, **kw))  # type: ignore[no-untyped-call]
 
-    def _require_plain(self, operator: Any) -> None:  # noqa: ANN401
+    def _require_plain(self, operator: Any) -> None:
         if not is_plain_operator(operator.opstring):
             raise self._opaque(
                 "op() with more than one operator", "compose conditions with and_(), or_()"
             )
 
-    def get_statement_hint_text(self, hint_texts: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def get_statement_hint_text(self, hint_texts: Any) -> str:  # noqa: ARG002
         """Refuse hints: their text becomes part of the statement as it is."""
         raise self._opaque("a statement hint", "leave it out")
 
-    def format_from_hint_text(self, *args: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+    def format_from_hint_text(self, *args: Any) -> str:  # noqa: ARG002
         """Refuse hints on tables, as on statements."""
         raise self._opaque("a table hint", "leave it out")
 
 
-def _tenant_parameter(plan: TablePlan) -> Any:  # noqa: ANN401
+def _tenant_parameter(plan: TablePlan) -> Any:
     """Return the parameter for the tenant; without a value at execution the statement can't run."""
     assert plan.column is not None  # noqa: S101 - callers asked for a column.
     return bindparam(plan.parameter, type_=plan.column.type, required=True)
 
 
-def target_table(statement: Any) -> object:  # noqa: ANN401
+def target_table(statement: Any) -> object:
     """Return the table that a write is for.
 
     The ORM sends one statement to each table of a joined inheritance and notes the table beside it.
@@ -321,7 +327,7 @@ def target_table(statement: Any) -> object:  # noqa: ANN401
     return statement.table
 
 
-def _with_tenant(statement: Any, plan: TablePlan, column: Column[Any]) -> Any:  # noqa: ANN401
+def _with_tenant(statement: Any, plan: TablePlan, column: Column[Any]) -> Any:
     """Return an INSERT whose only value for the tenant column is the parameter of the session."""
     given = statement._values or {}  # noqa: SLF001 - there is no public name.
     kept = {key: value for key, value in given.items() if column_name(key) not in plan.names}
@@ -330,7 +336,7 @@ def _with_tenant(statement: Any, plan: TablePlan, column: Column[Any]) -> Any:  
     return changed
 
 
-def _is_excluded(value: Any, name: str) -> bool:  # noqa: ANN401
+def _is_excluded(value: Any, name: str) -> bool:
     table = getattr(value, "table", None)
     return getattr(table, "name", None) == "excluded" and name in {value.key, value.name}
 
@@ -359,7 +365,7 @@ def _refuse_visit(name: str) -> Callable[..., str]:
         name, f"{name.removeprefix('visit_')}()"
     )
 
-    def refuse(self: IsolatedCompiler, *args: Any, **kw: Any) -> str:  # noqa: ANN401, ARG001
+    def refuse(self: IsolatedCompiler, *args: Any, **kw: Any) -> str:  # noqa: ARG001
         raise self._opaque(what, "write it with the ORM or the Core, whose tables can be filtered")
 
     return refuse

@@ -15,8 +15,8 @@ from stockade.tenancy.isolation import TenantSessionFactory
 class TenantSessionDependency:
     """A FastAPI dependency that yields a session of the caller's active tenant.
 
-    It works for requests and websockets. The handler commits; whatever it has not committed is rolled back
-    when the session closes, after an error as after success.
+    It works for requests and websockets. The handler commits; whatever it has not committed is
+    rolled back when the session closes, after an error as after success.
 
     Args:
         factory: Makes the sessions.

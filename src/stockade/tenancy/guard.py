@@ -1,4 +1,4 @@
-"""Stand in front of an engine: no statement passes without a tenant, and none that was not rewritten."""
+"""Stand in front of an engine: a statement passes with a tenant and rewritten, or not at all."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ from stockade.tenancy.models import TablePlan, TenantBinding
 from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.writes import PointedRows, Row, review_write
 
-# Option of a connection under which its session leaves the tenant. It lives on the Connection object, which is
-# made for one transaction, and not on the pooled connection below it, which the next user gets.
+# Option of a connection under which its session leaves the tenant. It lives on the Connection
+# object, which is made for one transaction, and not on the pooled connection below it, which the
+# next user gets.
 BINDING_OPTION: Final = "stockade_tenant_binding"
 
 _SAVEPOINTS: Final = (SavepointClause, RollbackToSavepointClause, ReleaseSavepointClause)
@@ -69,7 +70,7 @@ class StatementGuard:
         self._plans = plans
         self._refusals = refusals
 
-    def before_execute(
+    def before_execute(  # noqa: PLR0917 - the signature of the event.
         self,
         connection: Connection,
         statement: Any,  # noqa: ANN401 - whatever was given to execute()
@@ -79,7 +80,8 @@ class StatementGuard:
     ) -> Prepared:
         """Give the statement the tenant of the connection, and check what it writes.
 
-        Only options of the connection are asked for the tenant: those of a statement come from the caller.
+        Only options of the connection are asked for the tenant: those of a statement come from
+        the caller.
         """
         binding = connection.get_execution_options().get(BINDING_OPTION)
         if not isinstance(binding, TenantBinding):
@@ -91,7 +93,8 @@ class StatementGuard:
         if options.get("schema_translate_map"):
             raise self._refuse(
                 OpaqueSQLError(
-                    "schema_translate_map is refused on an isolated engine: it makes one table another",
+                    "schema_translate_map is refused on an isolated engine: it makes one table "
+                    "another",
                     reason="tenancy.schema_translate_map",
                 ),
                 binding.tenant_id,
@@ -103,7 +106,7 @@ class StatementGuard:
         filled = [{**row, **binding.parameters} for row in rows or ({},)]
         return (statement, filled, {}) if len(filled) > 1 else (statement, [], filled[0])
 
-    def before_cursor_execute(
+    def before_cursor_execute(  # noqa: PLR0917 - the signature of the event.
         self,
         connection: Connection,
         cursor: object,  # noqa: ARG002 - the signature of the event
@@ -118,7 +121,8 @@ class StatementGuard:
         if not isinstance(getattr(context, "compiled", None), IsolatedCompiler):
             raise self._refuse(
                 OpaqueSQLError(
-                    "SQL text for the driver is refused on an isolated engine: use the ORM or the Core",
+                    "SQL text for the driver is refused on an isolated engine: use the ORM or the "
+                    "Core",
                     reason="tenancy.driver_sql",
                 )
             )
@@ -130,7 +134,7 @@ class StatementGuard:
         rows: Sequence[Row],
         binding: TenantBinding,
     ) -> Sequence[Row]:
-        plan = self._plans.get(target_table(write))  # type: ignore[call-overload]  # Anything hashable is asked for.
+        plan = self._plans.get(target_table(write))  # type: ignore[call-overload]
         if plan is None or not (plan.scoped or plan.references):
             # The compiler refuses a table that nobody knows.
             return rows
@@ -153,17 +157,17 @@ class StatementGuard:
         """Look up the rows that a write points to, through the same filter as any other query."""
         remote = target.reference.remote
         for keys in _portions(target.keys):
-            columns = (
+            pointed = (
                 tuple_(*remote).in_(keys)
                 if len(remote) > 1
                 else remote[0].in_([k for (k,) in keys])
             )
-            found = {tuple(row) for row in connection.execute(select(*remote).where(columns))}
+            found = {tuple(row) for row in connection.execute(select(*remote).where(pointed))}
             if not found.issuperset(keys):
                 raise self._refuse(
                     CrossTenantError(
-                        f"{plan.table.fullname} was to point to a row of {remote[0].table} that is not the "
-                        "tenant's",
+                        f"{plan.table.fullname} was to point to a row of "
+                        f"{target.reference.target.fullname} that is not the tenant's",
                         reason="tenancy.foreign_reference",
                     ),
                     binding.tenant_id,
@@ -173,8 +177,8 @@ class StatementGuard:
     def _opaque(self, statement: object, binding: TenantBinding) -> OpaqueSQLError:
         return self._refuse(
             OpaqueSQLError(
-                f"{type(statement).__name__} is refused on an isolated engine: it can't be filtered; use the ORM "
-                "or the Core, and a second engine without isolation for migrations",
+                f"{type(statement).__name__} is refused on an isolated engine: it can't be "
+                "filtered; use the ORM or the Core, and a plain engine for migrations",
                 reason="tenancy.opaque_sql",
             ),
             binding.tenant_id,
@@ -183,7 +187,8 @@ class StatementGuard:
     def _tenant_required(self) -> TenantRequiredError:
         return self._refuse(
             TenantRequiredError(
-                "an isolated engine was used without a tenant: take a session from its session factory",
+                "an isolated engine was used without a tenant: take a session from its session "
+                "factory",
                 reason="tenancy.no_tenant",
             )
         )

@@ -29,12 +29,12 @@ _DIALECTS = frozenset({"postgresql", "sqlite"})
 class Isolation:
     """Tenant isolation for the tables of an application (requirement R9).
 
-    Build it when all models are imported, `install` it on the engine before anything else uses that engine,
-    and take every session from `session_factory`.
+    Build it when all models are imported, `install` it on the engine before anything else uses that
+    engine, and take every session from `session_factory`.
 
     Args:
-        bases: Declarative bases, registries or `MetaData` that hold the tables. A table that is in none of
-            them is refused.
+        bases: Declarative bases, registries or `MetaData` that hold the tables. A table that is in
+            none of them is refused.
         settings: The settings.
         events: Where refusals are recorded.
     """
@@ -70,8 +70,8 @@ class Isolation:
         """Put isolation in force on an engine, and on no other.
 
         Raises:
-            ConfigurationError: A table can't be isolated, the database is not supported, or the engine is
-                isolated already.
+            ConfigurationError: A table can't be isolated, the database is not supported, or the
+                engine is isolated already.
         """
         self.check()
         sync_engine = _sync(engine)
@@ -106,11 +106,13 @@ class Isolation:
         Raises:
             TenantRequiredError: There is no tenant, or it does not fit the tenant columns.
         """
-        try:
-            if not tenant_id:
-                raise TenantRequiredError(
+        if not tenant_id:
+            raise self._refusals.record(
+                TenantRequiredError(
                     "a tenant's session was asked for without a tenant", reason="tenancy.no_tenant"
                 )
+            )
+        try:
             parameters = {
                 kind.parameter: kind.convert(tenant_id) for kind in self._plan.kinds.values()
             }

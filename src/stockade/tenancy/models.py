@@ -31,11 +31,13 @@ class Reference:
     Args:
         local: The columns that point, with every name that a statement may use for each.
         remote: The columns they point to, in the same order.
+        target: The table they point to.
         nullable: Whether a row may point nowhere.
     """
 
     local: tuple[tuple[Column[Any], frozenset[str]], ...]
     remote: tuple[Column[Any], ...]
+    target: Table
     nullable: bool
 
 

@@ -1,7 +1,7 @@
 """Say which parts of a statement carry raw SQL, which nobody can rewrite.
 
-Everything that is rendered passes a ``visit_*`` method of the compiler. Those named here are understood;
-any other, also one that a later SQLAlchemy adds, is refused until somebody has looked at it.
+Everything that is rendered passes a ``visit_*`` method of the compiler. Those named here are
+understood; any other, also one that a later SQLAlchemy adds, is refused until somebody has looked.
 """
 
 from __future__ import annotations
@@ -11,23 +11,20 @@ from typing import Final
 
 from sqlalchemy.sql.elements import quoted_name
 
-UNDERSTOOD_VISITS: Final = frozenset(
-    f"visit_{name}"
-    for name in (
-        # Columns, values and expressions.
-        "array bindparam case cast clauselist collation column dmltargetcopy element_list "
-        "empty_set_expr empty_set_op_expr expression_clauselist extract false frame_clause "
-        "funcfilter function grouping label label_reference lambda_element null over "
-        "release_savepoint rollback_to_savepoint savepoint scalar_function_column slice "
-        "textual_label_reference true tuple type_coerce typeclause unary binary withingroup "
-        "aggregate_order_by aggregate_orderby_inline aggregateorderby order_by_list "
-        "ilike_case_insensitive_operand unsupported_compilation sequence "
-        # Places that rows come from and go to.
-        "alias compound_select cte delete insert join lateral scalar_values select "
-        "select_statement_grouping subquery table table_valued_alias table_valued_column update "
-        "values on_conflict_do_nothing on_conflict_do_update postgresql_distinct_on "
-    ).split()
-)
+_UNDERSTOOD: Final = """
+    aggregate_order_by aggregate_orderby_inline aggregateorderby array binary bindparam case cast
+    clauselist collation column dmltargetcopy element_list empty_set_expr empty_set_op_expr
+    expression_clauselist extract false frame_clause funcfilter function grouping
+    ilike_case_insensitive_operand label label_reference lambda_element null order_by_list over
+    release_savepoint rollback_to_savepoint savepoint scalar_function_column sequence slice
+    textual_label_reference true tuple type_coerce typeclause unary unsupported_compilation
+    withingroup
+
+    alias compound_select cte delete insert join lateral on_conflict_do_nothing
+    on_conflict_do_update postgresql_distinct_on scalar_values select select_statement_grouping
+    subquery table table_valued_alias table_valued_column update values
+"""
+_UNDERSTOOD_VISITS: Final = frozenset(f"visit_{name}" for name in _UNDERSTOOD.split())
 # Operators and SQLAlchemy's own functions: visit_like_op_binary, visit_now_func.
 _UNDERSTOOD_SUFFIXES: Final = (
     "_binary",
@@ -36,22 +33,43 @@ _UNDERSTOOD_SUFFIXES: Final = (
     "_unary_modifier",
 )
 
-# What SQLAlchemy itself writes as literal_column(): "*" of count(*) and exists(), numbers, the discriminator
-# of polymorphic_union() and the '%' of icontains().
+# What SQLAlchemy itself writes as literal_column(): "*" of count(*) and exists(), numbers, the
+# discriminator of polymorphic_union() and the '%' of icontains().
 _PLAIN_LITERAL: Final = re.compile(r"\*|NULL|[0-9]{1,9}|'[A-Za-z0-9_ %.-]{0,63}'")
 _PLAIN_OPERATOR: Final = re.compile(r"[-+*/<>=~!@#%^&|?]{1,5}|[A-Za-z]{2,16}( [A-Za-z]{2,16}){0,3}")
 # Words that would let an operator join conditions or open a query of its own.
 _JOINING_WORDS: Final = frozenset(
-    "and case else end except exists from having in intersect into limit not or select "
-    "then union values when where xor".split()
+    [
+        "and",
+        "case",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "from",
+        "having",
+        "in",
+        "intersect",
+        "into",
+        "limit",
+        "not",
+        "or",
+        "select",
+        "then",
+        "union",
+        "values",
+        "when",
+        "where",
+        "xor",
+    ]
 )
 _COMMENT: Final = re.compile(r"--|/\*|\*/")
 _PLAIN_FIELD: Final = re.compile(r"[A-Za-z_]{1,32}")
-# Functions that run SQL they are given as text, read tables by name or files, or change who is asking.
+# Functions that run SQL they are given as text, read tables by name or files, or change who asks.
 _QUERYING_FUNCTION: Final = re.compile(
-    r"(query|table|schema|database|cursor)_to_xml(schema|_and_xmlschema)?"
-    r"|ts_stat|ts_rewrite|dblink.*|crosstab.*|connectby|xpath_table|set_config|load_extension|readfile"
-    r"|writefile|edit|eval|fts3_tokenizer|pg_read_.*|pg_ls_.*|pg_stat_file|pg_file_.*|lo_.*|loread|lowrite"
+    r"(query|table|schema|database|cursor)_to_xml(schema|_and_xmlschema)?|ts_stat|ts_rewrite"
+    r"|dblink.*|crosstab.*|connectby|xpath_table|set_config|load_extension|readfile|writefile|edit"
+    r"|eval|fts3_tokenizer|pg_read_.*|pg_ls_.*|pg_stat_file|pg_file_.*|lo_.*|loread|lowrite"
     r"|pg_logical_.*|pg_execute_.*|pg_get_viewdef|binary_upgrade_.*",
     re.IGNORECASE,
 )
@@ -59,7 +77,7 @@ _QUERYING_FUNCTION: Final = re.compile(
 
 def is_understood_visit(name: str) -> bool:
     """Tell whether a method of the compiler renders nothing but what it was built from."""
-    return name in UNDERSTOOD_VISITS or name.endswith(_UNDERSTOOD_SUFFIXES)
+    return name in _UNDERSTOOD_VISITS or name.endswith(_UNDERSTOOD_SUFFIXES)
 
 
 def is_plain_literal(text: str) -> bool:

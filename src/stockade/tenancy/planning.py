@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from sqlalchemy.sql.elements import BindParameter, ColumnClause
 
 from stockade.tenancy.identifiers import TenantKind
 from stockade.tenancy.models import Reference, TablePlan
+from stockade.tenancy.ownership import choose_owners, distances
 from stockade.tenancy.scoping import TenantScoped, exemption
 from stockade.tenancy.settings import TenancySettings
 
@@ -90,18 +91,20 @@ class _Planner:
         }
         self._check_compilers()
         self._check_mappers(columns.keys() | exempt)
-        scoped = self._spread(columns.keys(), exempt)
+        targets = {table: self._targets(table) for table in self._tables if table not in exempt}
+        steps = distances(columns, targets)
+        references = {table: self._references(table, steps, columns) for table in targets}
+        followed = {table: refs for table, refs in references.items() if table not in columns}
+        owners = choose_owners(followed, steps)
         for table in self._tables:
             column = columns.get(table)
-            found = () if table in exempt else self._references(table, column, scoped, columns)
-            owners = () if column is not None else tuple(r for r in found if not _loops(table, r))
             self._result.tables[table] = TablePlan(
                 table=table,
                 column=column,
                 names=frozenset() if column is None else self._names(table, column),
                 parameter="" if column is None else self._kind(table, column),
-                owners=owners,
-                references=found,
+                owners=owners.get(table, ()),
+                references=references.get(table, ()),
             )
         return self._result
 
@@ -153,17 +156,6 @@ class _Planner:
         }
         return frozenset({column.key, column.name} | attributes)
 
-    def _spread(self, scoped: Iterable[Table], exempt: set[Table]) -> set[Table]:
-        """Add the tables that belong to tenants through a foreign key, however far away."""
-        found = set(scoped)
-        while more := {
-            table
-            for table in self._tables
-            if table not in found and table not in exempt and self._targets(table) & found
-        }:
-            found |= more
-        return found
-
     def _targets(self, table: Table) -> set[Table]:
         return {c.referred_table for c in table.foreign_key_constraints if self._resolves(c)}
 
@@ -177,29 +169,24 @@ class _Planner:
             return False
 
     def _references(
-        self,
-        table: Table,
-        column: Column[Any] | None,
-        scoped: set[Table],
-        columns: dict[Table, Column[Any]],
+        self, table: Table, steps: dict[Table, int], columns: dict[Table, Column[Any]]
     ) -> tuple[Reference, ...]:
+        """Return the foreign keys of a table to rows of tenants, in a fixed order."""
         found = []
-        constraints: Sequence[ForeignKeyConstraint] = sorted(
-            table.foreign_key_constraints,
-            key=lambda c: [element.parent.name for element in c.elements],
-        )
-        for constraint in constraints:
-            if not self._resolves(constraint) or constraint.referred_table not in scoped:
+        for constraint in sorted(table.foreign_key_constraints, key=_column_names):
+            if not self._resolves(constraint) or constraint.referred_table not in steps:
                 continue
             pairs = [(element.parent, element.column) for element in constraint.elements]
-            target = columns.get(constraint.referred_table)
-            # A key that carries the tenant can't point to another tenant's row: the database sees to it.
-            if column is not None and any(a is column and b is target for a, b in pairs):
+            own, other = columns.get(table), columns.get(constraint.referred_table)
+            # A key that carries the tenant can't point to another tenant's row: the database
+            # itself sees to that.
+            if own is not None and any(a is own and b is other for a, b in pairs):
                 continue
             found.append(
                 Reference(
                     local=tuple((local, self._names(table, local)) for local, _ in pairs),
                     remote=tuple(remote for _, remote in pairs),
+                    target=constraint.referred_table,
                     nullable=any(local.nullable for local, _ in pairs),
                 )
             )
@@ -218,8 +205,8 @@ class _Planner:
         for element in _CORE_ELEMENTS:
             if hasattr(element, "_compiler_dispatcher"):
                 self._problem(
-                    f"@compiles({element.__name__}) replaces how SQLAlchemy renders {element.__name__}: "
-                    "isolation can't be proven; remove it"
+                    f"@compiles({element.__name__}) replaces how SQLAlchemy renders it: isolation "
+                    "can't be proven; remove it"
                 )
 
     def _check_mappers(self, known: set[Table]) -> None:
@@ -232,8 +219,8 @@ class _Planner:
                 )
             if self._settings.column in mapper.columns and _is_opaque(mapper, set(self._tables)):
                 self._problem(
-                    f"model {name} is mapped to something that is not a table of its metadata: its rows "
-                    "can't be filtered; map it to a table"
+                    f"model {name} is mapped to something that is not a table of its metadata: "
+                    "its rows can't be filtered; map it to a table"
                 )
 
 
@@ -245,6 +232,5 @@ def _is_opaque(mapper: Mapper[Any], tables: set[Table]) -> bool:
     )
 
 
-def _loops(table: Table, reference: Reference) -> bool:
-    """Tell whether a reference points back to its own table, which proves no owner."""
-    return all(remote.table is table for remote in reference.remote)
+def _column_names(constraint: ForeignKeyConstraint) -> list[str]:
+    return [element.parent.name for element in constraint.elements]

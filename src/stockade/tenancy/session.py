@@ -127,7 +127,8 @@ class TenantSession(Session):
 
         Raises:
             CrossTenantError: The object is another tenant's.
-            OpaqueSQLError: ``load=False``, which would trust the object without asking the database.
+            OpaqueSQLError: ``load=False``, which would trust the object without asking the
+                database.
         """
         self._check_merge([instance], load=load)
         return super().merge(instance, load=load, options=options)
@@ -147,7 +148,8 @@ class TenantSession(Session):
     def _check_merge(self, instances: Iterable[object], *, load: bool) -> None:
         if not load:
             raise self._refuse_opaque(
-                "merge(load=False) is refused in a tenant's session: nothing proves whose the object is",
+                "merge(load=False) is refused in a tenant's session: nothing proves whose the "
+                "object is",
                 reason="tenancy.unverifiable_object",
             )
         for instance in instances:

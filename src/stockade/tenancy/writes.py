@@ -48,8 +48,8 @@ def review_write(
     """Check the tenant of what is written, and gather the rows it points to.
 
     Returns:
-        The rows of parameters without the tenant, which the compiler adds itself; and the rows of other
-        tables whose tenant has to be looked up.
+        The rows of parameters without the tenant, which the compiler adds itself; and the rows of
+        other tables whose tenant has to be looked up.
 
     Raises:
         CrossTenantError: A value names another tenant.
@@ -76,7 +76,7 @@ def _values(statement: Any) -> Mapping[Any, Any]:  # noqa: ANN401
     return values
 
 
-def _check_tenant(
+def _check_tenant(  # noqa: PLR0917 - all that a write consists of.
     statement: Any,  # noqa: ANN401
     given: Mapping[Any, Any],
     rows: Sequence[Row],
@@ -139,7 +139,8 @@ def _key(
         raise _unverifiable(table, "is changed in part")
     if any(value is _ABSENT or value is None for value in found):
         if not reference.nullable:
-            # A database may fill such a key by itself: INTEGER PRIMARY KEY in SQLite takes the next number.
+            # A database may fill such a key by itself: INTEGER PRIMARY KEY in SQLite takes the
+            # next number.
             raise _unverifiable(table, "is missing")
         return None
     return tuple(found)

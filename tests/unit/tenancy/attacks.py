@@ -103,7 +103,9 @@ def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
         "full_join": lambda: select(Folder.name, Note.name).join(Folder.notes, full=True),
         "cross_join": lambda: select(Folder.name, Note.name).join(Note, sa.true()),
         "alias": lambda: select(alias),
-        "self_join": lambda: select(Note.name, alias.name).outerjoin(alias, Note.parent_id == alias.id),
+        "self_join": lambda: select(Note.name, alias.name).outerjoin(
+            alias, Note.parent_id == alias.id
+        ),
         "subquery": lambda: select(select(Note).subquery().c.name),
         "aliased_subquery": lambda: select(aliased(Note, select(Note).subquery())),
         "cte": lambda: select(select(Note).cte().c.name),
@@ -140,14 +142,18 @@ def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
         "stream": lambda: select(Note).execution_options(yield_per=1),
         "fresh": lambda: select(Note).execution_options(populate_existing=True),
         "function": lambda: select(func.lower(Note.name)),
-        "case": lambda: select(sa.case((exists().where(Note.tenant_id == FOREIGN), "foreign"), else_="")),
+        "case": lambda: select(
+            sa.case((exists().where(Note.tenant_id == FOREIGN), "foreign"), else_="")
+        ),
         "exists": lambda: select(Country.name).where(exists().where(note.c.tenant_id == FOREIGN)),
         "in_subquery": lambda: select(Country.name).where(
             literal("foreign note").in_(select(Note.name))
         ),
         "any": lambda: select(Folder.id).where(Folder.notes.any(Note.name == "foreign crossing")),
         "has": lambda: select(Note.name).where(Note.folder.has(Folder.tenant_id == FOREIGN)),
-        "other_binding": lambda: select(Note.name).execution_options(stockade_tenant_binding=FOREIGN),
+        "other_binding": lambda: select(Note.name).execution_options(
+            stockade_tenant_binding=FOREIGN
+        ),
         "own_parameter": lambda: select(Note.name).where(
             Note.tenant_id == sa.bindparam("stockade_tenant_text", FOREIGN)
         ),
@@ -155,7 +161,9 @@ def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
         "selectinload": lambda: select(Folder).options(selectinload(Folder.notes)),
         "joinedload": lambda: select(Folder).options(joinedload(Folder.notes)),
         "subqueryload": lambda: select(Folder).options(subqueryload(Folder.notes)),
-        "contains_eager": lambda: select(Folder).join(Folder.notes).options(contains_eager(Folder.notes)),
+        "contains_eager": lambda: (
+            select(Folder).join(Folder.notes).options(contains_eager(Folder.notes))
+        ),
         "column_property": lambda: select(Folder.note_count),  # type: ignore[attr-defined]
     }
 
@@ -163,7 +171,9 @@ def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
 OPAQUE: dict[str, Callable[[], Any]] = {
     "text": lambda: text("SELECT name FROM note"),
     "text_columns": lambda: text("SELECT name FROM note").columns(Note.name),
-    "text_subquery": lambda: select(text("SELECT name FROM note").columns(Note.name).subquery().c.name),
+    "text_subquery": lambda: select(
+        text("SELECT name FROM note").columns(Note.name).subquery().c.name
+    ),
     "text_from_statement": lambda: select(Note).from_statement(text("SELECT * FROM note")),
     "text_where": lambda: select(Note.name).where(text("1=1 OR 1=1")),
     "text_column": lambda: select(text("name")).select_from(Note),
@@ -184,7 +194,9 @@ OPAQUE: dict[str, Callable[[], Any]] = {
     "operator": lambda: select(Note.name).where(Note.name.op("IS NULL OR 1 =")(1)),
     "operator_query": lambda: select(Note.name.op("= (SELECT max(name) FROM note) --")("x")),
     "unary_operator": lambda: select(
-        sa.sql.elements.UnaryExpression(literal(1), operator=sa.sql.operators.custom_op("(SELECT 1) +"))
+        sa.sql.elements.UnaryExpression(
+            literal(1), operator=sa.sql.operators.custom_op("(SELECT 1) +")
+        )
     ),
     "extract_field": lambda: select(sa.extract("1 FROM note) --", func.now())),
     "unquoted_name": lambda: select(sa.column(sa.sql.quoted_name("(SELECT 1)", quote=False))),
@@ -262,7 +274,10 @@ def get_subclass(session: Session, ids: Ids) -> object:
 
 @attack("filtered")
 def get_through_owner(session: Session, ids: Ids) -> object:
-    return [session.get(Comment, ids["foreign_comment"]), session.get(Reaction, ids["foreign_reaction"])]
+    return [
+        session.get(Comment, ids["foreign_comment"]),
+        session.get(Reaction, ids["foreign_reaction"]),
+    ]
 
 
 @attack("filtered")
@@ -284,7 +299,9 @@ def write_only_collection(session: Session, ids: Ids) -> object:
 
 @attack("filtered")
 def count_rows(session: Session, ids: Ids) -> object:
-    counts = [session.scalar(select(func.count()).select_from(kind)) for kind in (Note, Folder, Tag)]
+    counts = [
+        session.scalar(select(func.count()).select_from(kind)) for kind in (Note, Folder, Tag)
+    ]
     return "own" if counts == [2, 2, 1] else "foreign"
 
 
@@ -393,7 +410,9 @@ def _both_updates(name: str, make: Callable[[Ids], Any], ending: Ending = "filte
 _both_updates("update_all", lambda _: update(Note).values(name="hacked"))
 _both_updates("update_core", lambda _: update(Note.__table__).values(name="hacked"))
 _both_updates("update_ordered", lambda _: update(Note).ordered_values((Note.name, "hacked")))
-_both_updates("update_or", lambda _: update(Note).where(sa.or_(Note.id > 0, sa.true())).values(name="x"))
+_both_updates(
+    "update_or", lambda _: update(Note).where(sa.or_(Note.id > 0, sa.true())).values(name="x")
+)
 _both_updates(
     "update_by_id", lambda ids: update(Note).where(Note.id == ids["foreign_note"]).values(name="x")
 )
@@ -421,7 +440,9 @@ _both_updates(
 )
 _both_updates(
     "point_by_query",
-    lambda ids: update(Note).values(folder_id=select(literal(ids["foreign_folder"])).scalar_subquery()),
+    lambda ids: update(Note).values(
+        folder_id=select(literal(ids["foreign_folder"])).scalar_subquery()
+    ),
     "refused",
 )
 _both_updates(
@@ -438,7 +459,9 @@ _both_updates("delete_reactions", lambda _: delete(Reaction))
 _both_updates("delete_core", lambda _: delete(Reaction.__table__))
 _both_updates("delete_or", lambda _: delete(Reaction).where(sa.or_(Reaction.id > 0, sa.true())))
 _both_updates("delete_text", lambda _: delete(Reaction).where(text("1=1 OR 1=1")), "refused")
-_both_updates("update_text", lambda _: update(Note).where(text("1=1 OR 1=1")).values(name="x"), "refused")
+_both_updates(
+    "update_text", lambda _: update(Note).where(text("1=1 OR 1=1")).values(name="x"), "refused"
+)
 _both_updates("update_alias", lambda _: update(Note.__table__.alias()).values(name="x"), "refused")
 _both_updates(
     "update_operator",
@@ -548,7 +571,9 @@ def insert_in_cte(session: Session, ids: Ids) -> object:
 # Insertions.
 
 
-def _inserts(name: str, values: Callable[[Ids], dict[str, Any]], model: Any, ending: Ending) -> None:
+def _inserts(
+    name: str, values: Callable[[Ids], dict[str, Any]], model: Any, ending: Ending
+) -> None:
     """Add every way to insert one row."""
     table = model if isinstance(model, sa.Table) else model.__table__
 
@@ -562,7 +587,9 @@ def _inserts(name: str, values: Callable[[Ids], dict[str, Any]], model: Any, end
             "core": lambda: session.execute(statement),
             "connection": lambda: session.connection().execute(insert(table), [row, dict(row)]),
             "multi": lambda: session.execute(insert(table).values([row, row])),
-            "upsert": lambda: session.execute(both(session)(table).values(row).on_conflict_do_nothing()),
+            "upsert": lambda: session.execute(
+                both(session)(table).values(row).on_conflict_do_nothing()
+            ),
             "lambda": lambda: session.execute(sa.lambda_stmt(lambda: statement)),
         }
         if model is not table:
@@ -622,11 +649,15 @@ _inserts(
 )
 _both_updates(
     "insert_select_foreign",
-    lambda _: insert(Tag).from_select(["tenant_id", "name"], select(literal(FOREIGN), literal("x"))),
+    lambda _: insert(Tag).from_select(
+        ["tenant_id", "name"], select(literal(FOREIGN), literal("x"))
+    ),
     "refused",
 )
 _both_updates(
-    "insert_expression", lambda _: insert(Tag).values(name="x", tenant_id=func.lower(FOREIGN)), "refused"
+    "insert_expression",
+    lambda _: insert(Tag).values(name="x", tenant_id=func.lower(FOREIGN)),
+    "refused",
 )
 _both_updates(
     "insert_subclass_row",
@@ -645,7 +676,9 @@ _both_updates(
 
 @attack("refused")
 def insert_mixed_rows(session: Session, ids: Ids) -> object:
-    session.execute(insert(Tag), [{"name": "a", "tenant_id": OWN}, {"name": "b", "tenant_id": FOREIGN}])
+    session.execute(
+        insert(Tag), [{"name": "a", "tenant_id": OWN}, {"name": "b", "tenant_id": FOREIGN}]
+    )
     return []
 
 
@@ -703,7 +736,9 @@ def upsert_comment(session: Session, ids: Ids) -> object:
 
 @attack("filtered")
 def upsert_steals_comment(session: Session, ids: Ids) -> object:
-    upsert = both(session)(Comment).values(id=ids["foreign_comment"], note_id=ids["own_note"], name="x")
+    upsert = both(session)(Comment).values(
+        id=ids["foreign_comment"], note_id=ids["own_note"], name="x"
+    )
     session.execute(
         upsert.on_conflict_do_update(
             index_elements=["id"], set_={"note_id": upsert.excluded.note_id}
@@ -715,7 +750,9 @@ def upsert_steals_comment(session: Session, ids: Ids) -> object:
 @attack("refused")
 def upsert_moves(session: Session, ids: Ids) -> object:
     upsert = both(session)(Tag).values(id=ids["own_tag"], name="x")
-    session.execute(upsert.on_conflict_do_update(index_elements=["id"], set_={"tenant_id": FOREIGN}))
+    session.execute(
+        upsert.on_conflict_do_update(index_elements=["id"], set_={"tenant_id": FOREIGN})
+    )
     return []
 
 
@@ -723,9 +760,7 @@ def upsert_moves(session: Session, ids: Ids) -> object:
 def upsert_points(session: Session, ids: Ids) -> object:
     upsert = both(session)(Comment).values(id=ids["own_comment"], note_id=ids["own_note"], name="x")
     session.execute(
-        upsert.on_conflict_do_update(
-            index_elements=["id"], set_={"note_id": ids["foreign_note"]}
-        )
+        upsert.on_conflict_do_update(index_elements=["id"], set_={"note_id": ids["foreign_note"]})
     )
     return []
 

@@ -64,9 +64,7 @@ class Folder(TenantScoped, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     name: Mapped[str]
-    notes: Mapped[list[Note]] = relationship(
-        back_populates="folder", cascade="all, delete-orphan"
-    )
+    notes: Mapped[list[Note]] = relationship(back_populates="folder", cascade="all, delete-orphan")
 
 
 class Archive(Folder):
@@ -212,8 +210,12 @@ def foreign_state(connection: Connection) -> list[object]:
         kept = [row for row in rows if any("foreign" in str(value) for value in row)]
         state.append((table.name, sorted(kept, key=str)))
     crossings = (
-        select(Note.id).join(Folder, Note.folder_id == Folder.id).where(Note.tenant_id != Folder.tenant_id),
-        select(note_tag).join(Note, Note.id == note_tag.c.note_id).join(Tag, Tag.id == note_tag.c.tag_id)
+        select(Note.id)
+        .join(Folder, Note.folder_id == Folder.id)
+        .where(Note.tenant_id != Folder.tenant_id),
+        select(note_tag)
+        .join(Note, Note.id == note_tag.c.note_id)
+        .join(Tag, Tag.id == note_tag.c.tag_id)
         .where(Note.tenant_id != Tag.tenant_id),
         select(Comment.id, Comment.name).join(Note).where(Note.tenant_id == FOREIGN),
         select(Attachment.id, Attachment.name).join(Note).where(Note.tenant_id == FOREIGN),

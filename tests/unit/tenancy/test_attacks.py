@@ -11,7 +11,9 @@ from tests.unit.tenancy.conftest import Database
 from tests.unit.tenancy.models import OWN, foreign_state
 
 # SQLite's grammar has neither LATERAL nor named columns of VALUES.
-NOT_IN_SQLITE = {f"{way}_{what}" for way in ("query", "connection") for what in ("lateral", "values_join")}
+NOT_IN_SQLITE = {
+    f"{way}_{what}" for way in ("query", "connection") for what in ("lateral", "values_join")
+}
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)

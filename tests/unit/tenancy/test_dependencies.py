@@ -1,7 +1,5 @@
 """An endpoint gets a session of its caller's tenant, and nothing stays open."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -38,9 +36,7 @@ class Gate:
 
 def exchange(tenant: TenantId | None, *, signed_in: bool = True) -> Exchange:
     """Return the exchange of a request that was let through."""
-    found = Exchange(
-        guard=None, request_id="r", client="127.0.0.1", scheme="http", body_limit=1
-    )
+    found = Exchange(guard=None, request_id="r", client="127.0.0.1", scheme="http", body_limit=1)
     found.decision = Decision(granted=True, reason="test")
     if signed_in:
         found.principal = Principal(user_id=UserId("u"), email="u@example.org", tenant_id=tenant)
@@ -70,7 +66,7 @@ def application(factory: TenantSessionFactory) -> FastAPI:
 
     @app.get("/tags")
     async def read(session: own_session) -> list[str]:
-        return list(await session.scalars(select(Tag.name)))
+        return list(await session.scalars(select(Tag.name).order_by(Tag.id)))
 
     @app.post("/tags")
     async def write(session: own_session, *, commit: bool, fail: bool = False) -> None:

@@ -17,7 +17,9 @@ from stockade.tenancy.opaque import (
 )
 
 
-@pytest.mark.parametrize("text", ["=", "->>", "@>", "~*", "LIKE", "IS DISTINCT FROM", "&&", "%", "GLOB"])
+@pytest.mark.parametrize(
+    "text", ["=", "->>", "@>", "~*", "LIKE", "IS DISTINCT FROM", "&&", "%", "GLOB"]
+)
 def test_plain_operators(text: str) -> None:
     """One operator, of signs or of words, is plain but for words that open a query."""
     assert is_plain_operator(text) == ("FROM" not in text)
@@ -25,7 +27,21 @@ def test_plain_operators(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["= 1 OR 1 =", "OR", "or", "AND", "IN", "--", "/*", "= --", "UNION SELECT", "||'x'||", "=(", "", "NOT IN"],
+    [
+        "= 1 OR 1 =",
+        "OR",
+        "or",
+        "AND",
+        "IN",
+        "--",
+        "/*",
+        "= --",
+        "UNION SELECT",
+        "||'x'||",
+        "=(",
+        "",
+        "NOT IN",
+    ],
 )
 def test_operators_with_more_in_them(text: str) -> None:
     """Whatever could join conditions, open a query or start a comment is not plain."""
@@ -48,13 +64,17 @@ def test_plain_literals(text: str) -> None:
     assert is_plain_literal(text)
 
 
-@pytest.mark.parametrize("text", ["name", "1 OR 1", "'a' || 'b'", "'''", "(SELECT 1)", "note.name", "**"])
+@pytest.mark.parametrize(
+    "text", ["name", "1 OR 1", "'a' || 'b'", "'''", "(SELECT 1)", "note.name", "**"]
+)
 def test_literals_with_more_in_them(text: str) -> None:
     """Names and expressions are not."""
     assert not is_plain_literal(text)
 
 
-@pytest.mark.parametrize("name", ["query_to_xml", "QUERY_TO_XML", "dblink_exec", "set_config", "lo_get"])
+@pytest.mark.parametrize(
+    "name", ["query_to_xml", "QUERY_TO_XML", "dblink_exec", "set_config", "lo_get"]
+)
 def test_querying_functions(name: str) -> None:
     """Functions that run SQL of their own, or change who asks, are known by name."""
     assert is_querying_function(name)
@@ -70,7 +90,9 @@ def test_fields_and_names() -> None:
     assert not is_raw_name("(SELECT 1)")
 
 
-@pytest.mark.parametrize("name", ["textclause", "textual_select", "tstring", "tablesample", "from_the_future"])
+@pytest.mark.parametrize(
+    "name", ["textclause", "textual_select", "tstring", "tablesample", "from_the_future"]
+)
 def test_visits_not_understood(name: str) -> None:
     """Text, and whatever a later SQLAlchemy adds, is not understood."""
     assert not is_understood_visit(f"visit_{name}")

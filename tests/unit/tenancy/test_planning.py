@@ -49,7 +49,13 @@ def metadata(*columns: Any, **options: Any) -> MetaData:
     """Return one table ``doc`` with an id, beside a scoped table ``owner``."""
     found = MetaData()
     tenant = Column("tenant_id", String(36), nullable=False)
-    Table("owner", found, Column("id", Integer, primary_key=True), tenant, UniqueConstraint("tenant_id", "id"))
+    Table(
+        "owner",
+        found,
+        Column("id", Integer, primary_key=True),
+        tenant,
+        UniqueConstraint("tenant_id", "id"),
+    )
     Table("doc", found, Column("id", Integer, primary_key=True), *columns, **options)
     return found
 

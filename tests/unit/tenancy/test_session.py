@@ -246,7 +246,10 @@ async def test_async_connection(factory: TenantSessionFactory) -> None:
     async with factory(OWN) as session:
         connection = await session.connection()
         assert set((await connection.execute(select(Note.tenant_id))).scalars()) == {OWN}
-        for attempt in (connection.execute(text("SELECT 1")), connection.exec_driver_sql("SELECT 1")):
+        for attempt in (
+            connection.execute(text("SELECT 1")),
+            connection.exec_driver_sql("SELECT 1"),
+        ):
             with pytest.raises(OpaqueSQLError):
                 await attempt
 

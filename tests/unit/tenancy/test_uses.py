@@ -42,7 +42,9 @@ def test_own_tenant_may_be_given(database: Database) -> None:
         session.add(Tag(name="a", tenant_id=OWN))
         session.execute(insert(Tag).values(name="b", tenant_id=OWN))
         session.execute(insert(Tag), [{"name": "c", "tenant_id": OWN}, {"name": "d"}])
-        session.execute(update(Tag), [{"id": database.ids["own_tag"], "tenant_id": OWN, "name": "e"}])
+        session.execute(
+            update(Tag), [{"id": database.ids["own_tag"], "tenant_id": OWN, "name": "e"}]
+        )
         session.commit()
         assert set(session.scalars(select(Tag.name))) == {"a", "b", "c", "d", "e"}
 
@@ -109,7 +111,9 @@ def test_bulk_insert_of_a_subclass(database: Database) -> None:
         session.execute(insert(Archive), [{"name": str(n), "shelf": "s"} for n in range(3)])
         session.commit()
         assert set(session.scalars(select(Archive.tenant_id))) == {NEW}
-        session.execute(update(Archive), [{"id": a.id, "shelf": "t"} for a in session.scalars(select(Archive))])
+        session.execute(
+            update(Archive), [{"id": a.id, "shelf": "t"} for a in session.scalars(select(Archive))]
+        )
         assert set(session.scalars(select(Archive.shelf))) == {"t"}
 
 
@@ -139,7 +143,11 @@ def test_upsert_of_own_row(database: Database) -> None:
 def test_upsert_keeps_references(database: Database) -> None:
     """A verified reference may be taken from the row that was to be inserted."""
     with database.factory(OWN) as session:
-        values = {"id": database.ids["own_comment"], "note_id": database.ids["own_child"], "name": "c"}
+        values = {
+            "id": database.ids["own_comment"],
+            "note_id": database.ids["own_child"],
+            "name": "c",
+        }
         statement = upsert(Comment).values(values)
         moved = {"note_id": statement.excluded.note_id, "name": statement.excluded.name}
         session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=moved))
@@ -150,7 +158,9 @@ def test_column_property_and_loading(database: Database) -> None:
     """Computed columns, eager loads and pages count the tenant's rows."""
     with database.factory(OWN) as session:
         counted = undefer(Folder.note_count)  # type: ignore[attr-defined]
-        page = select(Folder).options(counted, selectinload(Folder.notes)).order_by(Folder.id).limit(1)
+        page = (
+            select(Folder).options(counted, selectinload(Folder.notes)).order_by(Folder.id).limit(1)
+        )
         folder = session.scalars(page).one()
         assert folder.note_count == len(folder.notes) == 2  # type: ignore[attr-defined]
         assert session.scalar(select(func.count()).select_from(page.subquery())) == 1
@@ -214,6 +224,8 @@ def test_connection_of_the_session(database: Database) -> None:
     """The Core on the session's connection is as isolated as the session."""
     with database.factory(OWN) as session:
         connection = session.connection()
-        assert connection.execute(select(Note.__table__.c.tenant_id).distinct()).scalars().all() == [OWN]
+        assert connection.execute(
+            select(Note.__table__.c.tenant_id).distinct()
+        ).scalars().all() == [OWN]
         result = connection.execute(insert(Tag.__table__), {"name": "core"})
         assert result.inserted_primary_key is not None
