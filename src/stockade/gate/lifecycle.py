@@ -60,7 +60,11 @@ class Lifecycle:
             return True
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application's lifespan; it is complete when every layer is in force."""
+        """Run the application's lifespan; it is complete when every layer is in force.
+
+        Raises:
+            ConfigurationError: The start has failed, after the server was told so.
+        """
         failed = False
 
         async def receive_or_end() -> Message:
@@ -85,6 +89,8 @@ class Lifecycle:
         await app(scope, receive_or_end, send_checked)
         if failed:
             await self.close()
+            # As Starlette does: a test client, which does not read the message, sees the error.
+            raise ConfigurationError(self._failure)
 
     async def close(self) -> None:
         """Give back what the layers hold; a later lifespan starts and proves them anew."""

@@ -59,7 +59,8 @@ def _start_problem(app: FastAPI | Starlette, protected: Protected) -> str:
         messages.append(message)
 
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-    asyncio.run(app(scope, receive, send))
+    with pytest.raises(ConfigurationError):
+        asyncio.run(app(scope, receive, send))
     assert messages[0]["type"] == "lifespan.startup.failed"
     return str(messages[0]["message"])
 
