@@ -24,6 +24,5 @@ class SystemClock:
         """Return the time of day, aware and in UTC."""
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        """Return seconds since the machine's start; never goes back."""
-        return time.monotonic()
+    # Each limit asks for it: the function itself, without a call of ours around it.
+    monotonic = staticmethod(time.monotonic)

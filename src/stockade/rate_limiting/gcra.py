@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from stockade.core.limits import LimitRule
-from stockade.rate_limiting.models import LimitState
+from stockade.rate_limiting.models import Charge, LimitState
 
 MICROSECONDS: Final = 1_000_000
 
@@ -55,6 +55,11 @@ def stand(debt: int, rule: LimitRule) -> LimitState:
     return LimitState(
         allowed=True, remaining=remaining, retry_after=0.0, reset_after=debt / MICROSECONDS
     )
+
+
+def charge_of(rule: LimitRule) -> Charge:
+    """Return what one request takes from a bucket, and what the bucket holds."""
+    return Charge(interval_of(rule) * rule.cost, capacity_of(rule))
 
 
 def capacity_of(rule: LimitRule) -> int:

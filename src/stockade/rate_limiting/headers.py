@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
-from stockade.rate_limiting.models import BoundLimit, LimitState
+from stockade.rate_limiting.models import BoundLimit, CompiledLimits, LimitState
 
 RATE_LIMIT: Final = b"ratelimit"
 RATE_LIMIT_POLICY: Final = b"ratelimit-policy"
@@ -27,6 +27,26 @@ def render_states(limits: Sequence[BoundLimit], states: Sequence[LimitState]) ->
     if len(limits) == 1:
         return _render(limits[0], states[0]).encode("ascii")
     return ", ".join(map(_render, limits, states)).encode("ascii")
+
+
+def make_template(limits: Iterable[BoundLimit]) -> bytes:
+    """Write how limits stand, with two gaps for each: what remains and when more comes."""
+    return ", ".join(f'"{limit.name}";r=%d;t=%d' for limit in limits).encode("ascii")
+
+
+def render_debts(limits: CompiledLimits, debts: Iterable[int]) -> bytes:
+    """Write how the limits of a route stand after a request that took from all of them.
+
+    Args:
+        limits: The limits.
+        debts: Microseconds that are missing in each bucket now; above 0, since something was taken.
+    """
+    numbers: list[int] = []
+    for (most, interval), debt in zip(limits.units, debts, strict=True):
+        # The debt is a little over `taken` intervals; once it is down to that, one more is there.
+        taken, rest = divmod(debt - 1, interval)
+        numbers += (most - taken, rest // MICROSECONDS + 1)
+    return limits.template % tuple(numbers)
 
 
 def _render(limit: BoundLimit, state: LimitState) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from stockade.rate_limiting.models import LimitRequest, LimitState
+from stockade.rate_limiting.models import Charge, LimitRequest, LimitState
 
 
 class LimitStore(Protocol):
@@ -46,3 +46,20 @@ class ClearableStore(Protocol):
 
     def clear(self) -> None:
         """Forget all buckets."""
+
+
+@runtime_checkable
+class ImmediateStore(Protocol):
+    """A store that can decide without waiting for anything."""
+
+    def charge(self, keys: Sequence[str], charges: Sequence[Charge]) -> Sequence[int] | None:
+        """Take from all buckets, as `LimitStore.acquire` does, where that is plain.
+
+        Args:
+            keys: Names of the buckets.
+            charges: What is taken from each, in the same order.
+
+        Returns:
+            The debt of each bucket after it, in microseconds; None where nothing was taken and
+            `LimitStore.acquire` has to decide, since a bucket has too little or is named twice.
+        """

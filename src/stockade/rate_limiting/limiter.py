@@ -19,10 +19,13 @@ from stockade.rate_limiting.dependencies import connection_of
 from stockade.rate_limiting.headers import (
     RATE_LIMIT,
     RATE_LIMIT_POLICY,
+    make_template,
+    render_debts,
     render_policies,
     render_states,
 )
-from stockade.rate_limiting.interfaces import LimitStore
+from stockade.rate_limiting.gcra import charge_of, interval_of
+from stockade.rate_limiting.interfaces import ImmediateStore, LimitStore
 from stockade.rate_limiting.keys import address_key, custom_key, kind_of, takes_connection, user_key
 from stockade.rate_limiting.models import (
     BoundLimit,
@@ -51,6 +54,7 @@ class RateLimiter:
         self, store: LimitStore, *, settings: RateLimitingSettings, events: EventLog
     ) -> None:
         self._store = store
+        self._charge = store.charge if isinstance(store, ImmediateStore) else None
         self._events = events
         self._enabled = settings.enabled is not False
         self._prefix = settings.ipv6_prefix
@@ -92,10 +96,9 @@ class RateLimiter:
         rules = (*(policy.limits or self._defaults.authenticated), *self._defaults.application)
         early = tuple(rule for rule in rules if kind_of(rule.key) is KeyKind.ADDRESS)
         late = tuple(rule for rule in rules if rule not in early)
-        return RoutePlan(
-            before=self.compile((*self._defaults.address, *early), route=route),
-            after=self.compile(late, route=route, label="user"),
-        )
+        before = self.compile((*self._defaults.address, *early), route=route)
+        after = self.compile(late, route=route, label="user")
+        return RoutePlan(before=before, after=after, together=_join(before, after))
 
     def _guarded(self, rules: tuple[LimitRule, ...]) -> tuple[LimitRule, ...]:
         """Add the limit by address where the caller might choose all its buckets."""
@@ -121,7 +124,7 @@ class RateLimiter:
             limits.append(
                 _bind(rule, route=route, label=label, taken={item.name for item in limits})
             )
-        return CompiledLimits(tuple(limits), (RATE_LIMIT_POLICY, render_policies(limits)))
+        return _compile(limits)
 
     async def check(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> None:
         """Take one request from all limits, or refuse it and take from none.
@@ -133,12 +136,17 @@ class RateLimiter:
             UnavailableError: The store is away and its failure policy is ``closed``.
             StoreError: The store is away and has no failure policy.
         """
+        keys = self._keys(limits, exchange, scope)
+        if self._charge is not None:
+            debts = self._charge(keys, limits.charges)
+            if debts is not None:
+                field = (RATE_LIMIT, render_debts(limits, debts))
+                exchange.headers += (limits.policy_header, field)
+                return
         bound = limits.limits
-        requests = [
-            LimitRequest(f"{{{self._subject(limit, exchange, scope)}}}{limit.suffix}", limit.rule)
-            for limit in bound
-        ]
-        states = await self._store.acquire(requests)
+        states = await self._store.acquire(
+            [LimitRequest(key, limit.rule) for key, limit in zip(keys, bound, strict=True)]
+        )
         field = (RATE_LIMIT, render_states(bound, states))
         for state in states:
             if not state.allowed:
@@ -167,12 +175,18 @@ class RateLimiter:
         """
         await self._store.reset("" if subject is None else f"{{{subject}}}")
 
-    def _subject(self, limit: BoundLimit, exchange: Exchange, scope: Scope) -> str:
-        if limit.key is not None:
-            return limit.key(scope)
-        if limit.kind is KeyKind.CALLER and exchange.principal is not None:
-            return user_key(exchange.principal.user_id)
-        return address_key(exchange.client, self._prefix)
+    def _keys(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> list[str]:
+        principal = exchange.principal
+        keys: list[str] = []
+        for limit in limits.limits:
+            if limit.key is not None:
+                subject = limit.key(scope)
+            elif principal is not None and limit.kind is KeyKind.CALLER:
+                subject = user_key(principal.user_id)
+            else:
+                subject = address_key(exchange.client, self._prefix)
+            keys.append(f"{{{subject}}}{limit.suffix}")
+        return keys
 
 
 def _refusal(
@@ -188,6 +202,32 @@ def _refusal(
             "RateLimit": field[1].decode("ascii"),
         },
     )
+
+
+def _compile(limits: Sequence[BoundLimit]) -> CompiledLimits:
+    return CompiledLimits(
+        limits=tuple(limits),
+        policy_header=(RATE_LIMIT_POLICY, render_policies(limits)),
+        charges=tuple(charge_of(limit.rule) for limit in limits),
+        template=make_template(limits),
+        units=tuple((limit.rule.amount - 1, interval_of(limit.rule)) for limit in limits),
+    )
+
+
+def _join(before: CompiledLimits | None, after: CompiledLimits | None) -> CompiledLimits | None:
+    """Join what is checked before and after authentication, for one trip to the store."""
+    if before is None or after is None:
+        return after if before is None else _compile(_by_address(before))
+    return _compile((*_by_address(before), *after.limits))
+
+
+def _by_address(before: CompiledLimits) -> list[BoundLimit]:
+    # Nobody is known yet where these are checked alone, so a limit by caller counts the address; it
+    # must go on doing so where the caller is known.
+    return [
+        replace(limit, kind=KeyKind.ADDRESS) if limit.kind is KeyKind.CALLER else limit
+        for limit in before.limits
+    ]
 
 
 def _bind(rule: LimitRule, *, route: str, label: str, taken: set[str]) -> BoundLimit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from stockade.core.limits import LimitRule
 
@@ -38,6 +38,18 @@ class LimitState:
     remaining: int
     retry_after: float
     reset_after: float
+
+
+class Charge(NamedTuple):
+    """What one request takes from a bucket, in whole microseconds.
+
+    Args:
+        amount: The debt that the request adds.
+        capacity: The debt of a bucket that has nothing left.
+    """
+
+    amount: int
+    capacity: int
 
 
 class KeyKind(StrEnum):
@@ -74,10 +86,17 @@ class CompiledLimits:
     Args:
         limits: The limits; at least one.
         policy_header: The ``RateLimit-Policy`` header, which is the same for each response.
+        charges: What a request takes from the bucket of each limit.
+        template: The ``RateLimit`` header with gaps for what remains and when more comes.
+        units: For each limit, what remains at most once something was taken, and the microseconds
+            in which one unit comes back.
     """
 
     limits: tuple[BoundLimit, ...]
     policy_header: tuple[bytes, bytes]
+    charges: tuple[Charge, ...]
+    template: bytes
+    units: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +106,12 @@ class RoutePlan:
     Args:
         before: What is checked before anybody is authenticated.
         after: What is checked once the caller is known.
+        together: The limits of both, for a caller who is known from the start.
     """
 
     before: CompiledLimits | None = None
     after: CompiledLimits | None = None
+    together: CompiledLimits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

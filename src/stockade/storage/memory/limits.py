@@ -9,7 +9,7 @@ from typing import Final
 
 from stockade.core.clock import Clock, SystemClock
 from stockade.rate_limiting.gcra import MICROSECONDS, capacity_of, stand, take
-from stockade.rate_limiting.models import LimitRequest, LimitState
+from stockade.rate_limiting.models import Charge, LimitRequest, LimitState
 
 # Buckets looked at for each new one: two keep up with what expires, eight are a fair sample of what
 # is least worth keeping.
@@ -46,6 +46,28 @@ class MemoryLimitStore:
         """Take from all buckets, or from none where one of them has too little."""
         with self._lock:
             return self._acquire(requests, now=int(self._monotonic() * MICROSECONDS))
+
+    def charge(self, keys: Sequence[str], charges: Sequence[Charge]) -> Sequence[int] | None:
+        """Take from all buckets at once; None, and nothing taken, where `acquire` has to decide."""
+        buckets = self._buckets
+        debts: list[int] = []
+        with self._lock:
+            now = int(self._monotonic() * MICROSECONDS)
+            for key, (amount, capacity) in zip(keys, charges, strict=True):
+                debt = amount
+                bucket = buckets.get(key)
+                if bucket is not None and bucket[0] > now:
+                    debt += bucket[0] - now
+                if debt > capacity:
+                    return None
+                debts.append(debt)
+            if len(keys) > 1 and len(set(keys)) < len(keys):
+                return None
+            for key, debt, (_, capacity) in zip(keys, debts, charges, strict=True):
+                if key not in buckets:
+                    self._make_room(now)
+                buckets[key] = (now + debt, capacity)
+        return debts
 
     async def reset(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this; the empty prefix forgets them all."""
