@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stockade.crypto import KeyRing
 
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - the media type of RFC 9068, section 2.1
+_HEADER: Final = frozenset({"alg", "typ", "kid"})
 # A token of ours has about 700 bytes. The cap stands before any parsing, so that a huge one costs
 # nothing.
 MAXIMUM_SIZE: Final = 4096
@@ -98,6 +99,9 @@ class AccessTokens:
             raise InvalidTokenError(reason="authentication.token_signature") from error
         if decoded.header.get("typ") != TOKEN_TYPE:
             raise InvalidTokenError(reason="authentication.token_type")
+        if decoded.header.keys() != _HEADER:
+            # We write nothing else, so that nothing else, such as "crit", has to be understood.
+            raise InvalidTokenError(reason="authentication.token_header")
         return read_claims(decoded.claims, settings=self._settings, now=self._clock.now())
 
     def _find_key(self, obj: Any) -> OctKey | OKPKey:  # noqa: ANN401 - joserfc's callback takes several classes
