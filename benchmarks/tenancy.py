@@ -1,8 +1,8 @@
-"""Measure what isolation costs per ORM statement, against the same statement with an explicit tenant `where`.
+"""Measure what isolation costs per ORM statement, against an explicit tenant `where`.
 
-Both run in turn in one process, so the ratio holds on a busy machine. Without an argument on SQLite in memory; with the
-URL of a database (``postgresql+psycopg://...``) there. The rows are compared as well: a faster query that returns other
-rows is no result.
+Both run in turn in one process, so the ratio holds on a busy machine. Without an argument on SQLite
+in memory; with the URL of a database (``postgresql+psycopg://...``) there. The rows are compared as
+well: a faster query that returns other rows is no result.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ OWN = TenantId("tenant-7")
 
 
 class Base(DeclarativeBase):
-    pass
+    """The tables of the benchmark."""
 
 
 class Folder(TenantScoped, Base):
+    """What a note points to."""
+
     __tablename__ = "benchmark_folder"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -39,6 +41,8 @@ class Folder(TenantScoped, Base):
 
 
 class Note(TenantScoped, Base):
+    """What is read and written."""
+
     __tablename__ = "benchmark_note"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -75,9 +79,7 @@ def operations(*, explicit: bool) -> dict[str, Operation]:
         "page of 20": lambda s: s.scalars(
             own(select(Note).order_by(Note.id).limit(20), Note)
         ).all(),
-        "join": lambda s: s.execute(
-            own(joined.where(Note.name == "note 7-3"), Note, Folder)
-        ).all(),
+        "join": lambda s: s.execute(own(joined.where(Note.name == "note 7-3"), Note, Folder)).all(),
         "update": lambda s: s.execute(
             own(update(Folder).where(Folder.id == 7).values(name="x"), Folder)
         ),
@@ -119,7 +121,9 @@ def main(url: str) -> None:
     isolation.install(isolated)
     factory = isolation.session_factory(isolated)
     by_hand, by_us = operations(explicit=True), operations(explicit=False)
-    print(f"{url.split('@')[-1]}: microseconds per statement, median of {ROUNDS} rounds")
+    print(
+        f"{url.rsplit('@', maxsplit=1)[-1]}: microseconds per statement, median of {ROUNDS} rounds"
+    )
     with Session(plain, expire_on_commit=False) as left, factory(OWN) as right:
         for name, operation in by_hand.items():
             first = operation(left)

@@ -348,7 +348,7 @@ def isolate_compiler(
     trusted_elements: frozenset[str],
     refusals: Refusals,
 ) -> type[IsolatedCompiler]:
-    """Return the compiler of a dialect with isolation in front and without what is not understood."""
+    """Return a dialect's compiler behind ours, without the visits that are not understood."""
     own = set(vars(IsolatedCompiler))
     unknown = [
         name

@@ -1,10 +1,12 @@
 """Ways to reach another tenant's rows through SQLAlchemy, each with how it must end.
 
-An attack gets the own tenant's session and the ids of all rows, also the foreign ones, and returns what it saw. It
-ends ``filtered`` (it ran, and reached nothing foreign), ``refused`` (a `TenancyError`) or in an ``error`` of the database
-or of SQLAlchemy, such as a stale row.
+An attack gets the own tenant's session and the ids of all rows, also the foreign ones, and returns
+what it saw. It ends ``filtered`` (it ran, and reached nothing foreign), ``refused`` (a
+`TenancyError`) or in an ``error`` of the database or of SQLAlchemy, such as a stale row.
 """
 
+# An attack's name says what it tries; statements of every type are passed around.
+# ruff: noqa: ANN401, D103
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -69,6 +71,11 @@ def attack(ending: Ending) -> Callable[[Run], Run]:
     return add
 
 
+def table_of(model: Any) -> Any:
+    """Return the table of a model, as the Core takes it."""
+    return model.__table__
+
+
 def both(session: Session) -> Any:
     """Return the INSERT of the dialect, which knows ON CONFLICT."""
     return (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
@@ -77,8 +84,8 @@ def both(session: Session) -> Any:
 class Hidden(sa.sql.expression.ColumnElement[int]):
     """A construct with a compiler of its own."""
 
-    inherit_cache = True
-    type = sa.Integer()
+    inherit_cache: bool | None = True
+    type: sa.types.TypeEngine[int] = sa.Integer()
 
 
 @compiles(Hidden)
@@ -88,7 +95,7 @@ def _hidden(_element: Hidden, _compiler: object, **_kw: object) -> str:
 
 def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
     """Return queries that would show every tenant's rows if nothing filtered them."""
-    note = Note.__table__
+    note = table_of(Note)
     alias = aliased(Note)
     tree = select(Note.id, Note.name).where(Note.parent_id.is_(None)).cte(recursive=True)
     below = aliased(Note)
@@ -125,10 +132,10 @@ def queries() -> dict[str, Callable[[], sa.sql.expression.Executable]]:
         "asks_foreign": lambda: select(Note.name).where(Note.tenant_id == FOREIGN),
         "polymorphic": lambda: select(with_polymorphic(Folder, [Archive])),
         "subclass": lambda: select(Archive),
-        "subclass_table": lambda: select(Archive.__table__),
+        "subclass_table": lambda: select(table_of(Archive)),
         "core_table": lambda: select(note),
         "core_alias": lambda: select(core.c.name),
-        "core_join": lambda: select(sa.join(note, Folder.__table__)),
+        "core_join": lambda: select(sa.join(note, table_of(Folder))),
         "association": lambda: select(note_tag, Tag.name).join(Tag, Tag.id == note_tag.c.tag_id),
         "through_note": lambda: select(Comment.name),
         "through_comment": lambda: select(Reaction.name),
@@ -203,7 +210,7 @@ OPAQUE: dict[str, Callable[[], Any]] = {
     "query_to_xml": lambda: select(func.query_to_xml("SELECT * FROM note", True, True, "")),
     "set_config": lambda: select(func.set_config("app.tenant_id", FOREIGN, True)),
     "load_extension": lambda: select(func.load_extension("evil")),
-    "tablesample": lambda: select(sa.tablesample(Note.__table__, 100)),
+    "tablesample": lambda: select(sa.tablesample(table_of(Note), 100)),
     "ddl": lambda: sa.schema.CreateTable(sa.Table("t", sa.MetaData(), sa.Column("a", sa.Integer))),
     "drop": lambda: sa.schema.DropTable(Base.metadata.tables["note"]),
     "translated_schema": lambda: select(Note.name).execution_options(
@@ -228,14 +235,14 @@ def _add_queries() -> None:
     def plain(make: Callable[[], Any]) -> Run:
         return lambda session, _ids: session.connection().execute(make()).all()
 
+    def later(name: str) -> Callable[[], Any]:
+        return lambda: queries()[name]()  # noqa: PLW0108 - each run builds its own.
+
     for name in queries():
-        unique = name in {"joinedload", "contains_eager"}
-        run = runner(lambda n=name: queries()[n](), unique=unique)
+        run = runner(later(name), unique=name in {"joinedload", "contains_eager"})
         ATTACKS.append(Attack(f"query_{name}", "filtered", run))
         if "load" not in name and "eager" not in name:
-            ATTACKS.append(
-                Attack(f"connection_{name}", "filtered", plain(lambda n=name: queries()[n]()))
-            )
+            ATTACKS.append(Attack(f"connection_{name}", "filtered", plain(later(name))))
     for name, make in OPAQUE.items():
         ATTACKS.append(Attack(f"opaque_{name}", "refused", runner(make)))
         ATTACKS.append(Attack(f"connection_opaque_{name}", "refused", plain(make)))
@@ -362,7 +369,8 @@ def driver_sql(session: Session, ids: Ids) -> object:
 def compiled_elsewhere(session: Session, ids: Ids) -> object:
     bind: Any = session.get_bind()
     plain = type(bind.dialect)()
-    return session.connection().execute(select(Note.name).compile(dialect=plain)).all()
+    compiled: Any = select(Note.name).compile(dialect=plain)
+    return session.connection().execute(compiled).all()
 
 
 @attack("refused")
@@ -371,8 +379,9 @@ def reflection(session: Session, ids: Ids) -> object:
 
 
 @attack("refused")
-def create_all(session: Session, ids: Ids) -> object:
-    return Base.metadata.drop_all(session.connection())
+def drop_all(session: Session, ids: Ids) -> object:
+    Base.metadata.drop_all(session.connection())
+    return []
 
 
 @attack("refused")
@@ -408,7 +417,7 @@ def _both_updates(name: str, make: Callable[[Ids], Any], ending: Ending = "filte
 
 
 _both_updates("update_all", lambda _: update(Note).values(name="hacked"))
-_both_updates("update_core", lambda _: update(Note.__table__).values(name="hacked"))
+_both_updates("update_core", lambda _: update(table_of(Note)).values(name="hacked"))
 _both_updates("update_ordered", lambda _: update(Note).ordered_values((Note.name, "hacked")))
 _both_updates(
     "update_or", lambda _: update(Note).where(sa.or_(Note.id > 0, sa.true())).values(name="x")
@@ -418,18 +427,18 @@ _both_updates(
 )
 _both_updates(
     "update_from",
-    lambda _: update(Note.__table__).where(Note.folder_id == Folder.id).values(name=Folder.name),
+    lambda _: update(table_of(Note)).where(Note.folder_id == Folder.id).values(name=Folder.name),
 )
 _both_updates(
     "update_correlated",
     lambda _: update(Note).values(name=select(func.min(Tag.name)).scalar_subquery()),
 )
-_both_updates("update_subclass", lambda _: update(Archive.__table__).values(shelf="hacked"))
+_both_updates("update_subclass", lambda _: update(table_of(Archive)).values(shelf="hacked"))
 _both_updates("update_through_note", lambda _: update(Comment).values(name="hacked"))
 _both_updates("update_through_comment", lambda _: update(Reaction).values(name="hacked"))
 _both_updates("update_through_nullable", lambda _: update(Attachment).values(name="hacked"))
 _both_updates("move_all", lambda _: update(Note).values(tenant_id=FOREIGN), "refused")
-_both_updates("move_core", lambda _: update(Note.__table__).values(tenant_id=FOREIGN), "refused")
+_both_updates("move_core", lambda _: update(table_of(Note)).values(tenant_id=FOREIGN), "refused")
 _both_updates("move_expression", lambda _: update(Note).values(tenant_id=Note.name), "refused")
 _both_updates("move_null", lambda _: update(Note).values(tenant_id=sa.null()), "refused")
 _both_updates(
@@ -456,13 +465,13 @@ _both_updates(
 _both_updates("delete_association", lambda _: delete(note_tag))
 _both_updates("delete_attachments", lambda _: delete(Attachment))
 _both_updates("delete_reactions", lambda _: delete(Reaction))
-_both_updates("delete_core", lambda _: delete(Reaction.__table__))
+_both_updates("delete_core", lambda _: delete(table_of(Reaction)))
 _both_updates("delete_or", lambda _: delete(Reaction).where(sa.or_(Reaction.id > 0, sa.true())))
 _both_updates("delete_text", lambda _: delete(Reaction).where(text("1=1 OR 1=1")), "refused")
 _both_updates(
     "update_text", lambda _: update(Note).where(text("1=1 OR 1=1")).values(name="x"), "refused"
 )
-_both_updates("update_alias", lambda _: update(Note.__table__.alias()).values(name="x"), "refused")
+_both_updates("update_alias", lambda _: update(table_of(Note).alias()).values(name="x"), "refused")
 _both_updates(
     "update_operator",
     lambda _: update(Note).where(Note.name.op("= '' OR 1 =")(1)).values(name="x"),
@@ -540,7 +549,7 @@ def point_object(session: Session, ids: Ids) -> object:
 
 @attack("refused")
 def move_in_rows(session: Session, ids: Ids) -> object:
-    moved = update(Note.__table__).where(Note.id == sa.bindparam("b_id"))
+    moved = update(table_of(Note)).where(Note.id == sa.bindparam("b_id"))
     rows = [{"b_id": ids["own_note"], "tenant_id": FOREIGN, "name": "x"}]
     session.connection().execute(moved, [*rows, *rows])
     return []
@@ -571,11 +580,17 @@ def insert_in_cte(session: Session, ids: Ids) -> object:
 # Insertions.
 
 
+def add(session: Session, made: object) -> None:
+    """Add an object and write it."""
+    session.add(made)
+    session.flush()
+
+
 def _inserts(
     name: str, values: Callable[[Ids], dict[str, Any]], model: Any, ending: Ending
 ) -> None:
     """Add every way to insert one row."""
-    table = model if isinstance(model, sa.Table) else model.__table__
+    table = model if isinstance(model, sa.Table) else table_of(model)
 
     def ways(session: Session, ids: Ids) -> dict[str, Callable[[], object]]:
         row = values(ids)
@@ -594,7 +609,7 @@ def _inserts(
         }
         if model is not table:
             found |= {
-                "object": lambda: (session.add(model(**row)), session.flush()),
+                "object": lambda: add(session, model(**row)),
                 "mappings": lambda: session.bulk_insert_mappings(sa.inspect(model), [row]),
                 "objects": lambda: session.bulk_save_objects([model(**row)]),
                 "returning": lambda: session.scalars(insert(model).returning(model), [row]).all(),
@@ -604,10 +619,11 @@ def _inserts(
     names = ["values", "row", "rows", "core", "connection", "multi", "upsert", "lambda"]
     if model is not table:
         names += ["object", "mappings", "objects", "returning"]
-    for way in names:
-        ATTACKS.append(
-            Attack(f"{name}_{way}", ending, lambda s, i, w=way: [ways(s, i)[w]()] and [])
-        )
+
+    def runner(way: str) -> Run:
+        return lambda session, ids: ways(session, ids)[way]() and None
+
+    ATTACKS.extend(Attack(f"{name}_{way}", ending, runner(way)) for way in names)
 
 
 _inserts("insert_foreign", lambda _: {"name": "forged", "tenant_id": FOREIGN}, Tag, "refused")
@@ -661,11 +677,11 @@ _both_updates(
 )
 _both_updates(
     "insert_subclass_row",
-    lambda ids: insert(Archive.__table__).values(id=ids["foreign_folder"], shelf="forged"),
+    lambda ids: insert(table_of(Archive)).values(id=ids["foreign_folder"], shelf="forged"),
     "refused",
 )
 _both_updates(
-    "insert_without_key", lambda _: insert(Archive.__table__).values(shelf="forged"), "refused"
+    "insert_without_key", lambda _: insert(table_of(Archive)).values(shelf="forged"), "refused"
 )
 _both_updates(
     "insert_prefix",
@@ -684,14 +700,14 @@ def insert_mixed_rows(session: Session, ids: Ids) -> object:
 
 @attack("refused")
 def insert_named_parameter(session: Session, ids: Ids) -> object:
-    named = insert(Note.__table__).values(name="x", folder_id=sa.bindparam("f"))
+    named = insert(table_of(Note)).values(name="x", folder_id=sa.bindparam("f"))
     session.connection().execute(named, {"f": ids["foreign_folder"]})
     return []
 
 
 @attack("refused")
 def insert_value_and_row(session: Session, ids: Ids) -> object:
-    stated = insert(Note.__table__).values(folder_id=ids["own_folder"])
+    stated = insert(table_of(Note)).values(folder_id=ids["own_folder"])
     session.connection().execute(stated, {"name": "x", "folder_id": ids["foreign_folder"]})
     return []
 

@@ -142,7 +142,7 @@ class Statistic(Base):
     total: Mapped[int]
 
 
-Folder.note_count = column_property(  # type: ignore[attr-defined]  # Declarative takes late attributes.
+Folder.note_count = column_property(
     select(func.count(Note.id))
     .where(Note.folder_id == Folder.id)
     .correlate_except(Note)

@@ -1,5 +1,7 @@
 """The canary sings where isolation bites, and stops the start where it doesn't."""
 
+# SQLAlchemy's listeners and types have no common type.
+# ruff: noqa: ANN401
 from __future__ import annotations
 
 from collections.abc import Callable

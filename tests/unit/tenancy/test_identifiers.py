@@ -1,5 +1,7 @@
 """The tenant of a principal becomes the value of a column exactly, or not at all."""
 
+# SQLAlchemy's listeners and types have no common type.
+# ruff: noqa: ANN401
 from __future__ import annotations
 
 from typing import Any

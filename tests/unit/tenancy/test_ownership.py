@@ -18,7 +18,7 @@ def tables(edges: set[tuple[int, int]]) -> MetaData:
     metadata = MetaData()
     tenant = Column("tenant_id", String(36), nullable=False)
     for number in range(6):
-        keys = [
+        keys: list[Column[int]] = [
             Column(f"t{target}_id", ForeignKey(f"t{target}.id"), nullable=True)
             for source, target in sorted(edges)
             if source == number
@@ -52,13 +52,12 @@ def test_any_schema(edges: set[tuple[int, int]]) -> None:
 def test_circle_is_rendered_and_filtered() -> None:
     """An order that points to its last line, and lines that point to their order, are isolated."""
     metadata = MetaData()
-    key = {"primary_key": True}
     tenant = Column("tenant_id", String(36), nullable=False)
-    Table("customer", metadata, Column("id", Integer, **key), tenant)
+    Table("customer", metadata, Column("id", Integer, primary_key=True), tenant)
     orders = Table(
         "order",
         metadata,
-        Column("id", Integer, **key),
+        Column("id", Integer, primary_key=True),
         Column("customer_id", ForeignKey("customer.id"), nullable=False),
         Column("last_line_id", ForeignKey("line.id", use_alter=True, name="fk_last")),
         Column("previous_id", ForeignKey("order.id")),
@@ -66,7 +65,7 @@ def test_circle_is_rendered_and_filtered() -> None:
     lines = Table(
         "line",
         metadata,
-        Column("id", Integer, **key),
+        Column("id", Integer, primary_key=True),
         Column("order_id", ForeignKey("order.id"), nullable=False),
     )
     system = create_engine("sqlite://")

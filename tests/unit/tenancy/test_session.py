@@ -1,5 +1,7 @@
 """A session, and only it, decides whose rows its statements see."""
 
+# SQLAlchemy's listeners and types have no common type.
+# ruff: noqa: ANN401
 from __future__ import annotations
 
 import asyncio

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import delete, exists, func, insert, literal_column, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -176,7 +178,7 @@ def test_recursive_tree(database: Database) -> None:
 
 
 def test_locks_and_savepoints(database: Database) -> None:
-    """FOR UPDATE and savepoints work; a savepoint that is rolled back leaves the tenant in place."""
+    """FOR UPDATE works; a savepoint that is rolled back leaves the tenant in place."""
     with database.factory(OWN) as session:
         assert len(session.scalars(select(Note).with_for_update()).all()) == 2
         savepoint = session.begin_nested()
@@ -227,5 +229,6 @@ def test_connection_of_the_session(database: Database) -> None:
         assert connection.execute(
             select(Note.__table__.c.tenant_id).distinct()
         ).scalars().all() == [OWN]
-        result = connection.execute(insert(Tag.__table__), {"name": "core"})
+        table: Any = Tag.__table__
+        result = connection.execute(insert(table), {"name": "core"})
         assert result.inserted_primary_key is not None
