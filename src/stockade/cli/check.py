@@ -1,0 +1,87 @@
+"""Start an application without serving it, and list who may call what: ``stockade check``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stockade.cli.output import make_console
+from stockade.cli.targets import load_target
+from stockade.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from stockade.application import Stockade
+    from stockade.gate.plans import Plan
+
+_COLUMNS = ("ROUTE", "ACCESS", "NEEDS", "LIMITS")
+# Wider than any table: in a pipe each route stays on one line.
+_PIPE_WIDTH = 10_000
+
+
+def check(
+    target: Annotated[
+        str, typer.Argument(help="module:app, module:factory() or the path of a file.")
+    ],
+) -> None:
+    """Start an application without serving it: every layer proves itself, or the reason is told.
+
+    The database, if there is one, must be there and up to date.
+    """
+    stockade = _find_stockade(load_target(target), target)
+    plans = asyncio.run(_prove(stockade))
+    _print_plans(plans)
+
+
+def _find_stockade(application: object, target: str) -> Stockade:
+    from stockade.application import Stockade
+    from stockade.gate.binder import INSTALLED
+
+    found = getattr(application, INSTALLED, None)
+    if not isinstance(found, Stockade):
+        message = f"{target} has no Stockade: call Stockade(settings).install(app) on it"
+        raise ConfigurationError(message)
+    return found
+
+
+async def _prove(stockade: Stockade) -> list[Plan]:
+    try:
+        await stockade.start()
+        return stockade.plans()
+    finally:
+        await stockade.stop()
+
+
+def _print_plans(plans: list[Plan]) -> None:
+    console = make_console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE_WIDTH, highlight=False, emoji=False, markup=False)
+    table = Table(*_COLUMNS, box=None, pad_edge=False)
+    for plan in sorted(plans, key=lambda plan: (plan.route, plan.label)):
+        table.add_row(plan.label, plan.access.value, describe_needs(plan), describe_limits(plan))
+    console.print(table)
+    console.print(f"{len(plans)} routes, every layer in force.")
+
+
+def describe_needs(plan: Plan) -> str:
+    """Say what a caller needs beside being signed in, or why nothing is asked."""
+    policy = plan.policy
+    parts = ["|".join(sorted(roles)) for roles in policy.roles]
+    parts += sorted(policy.permissions)
+    if policy.step_up is not None:
+        parts.append(f"a sign-in within {policy.step_up}")
+    return ", ".join(parts or policy.public) or "-"
+
+
+def describe_limits(plan: Plan) -> str:
+    """Name the limits of a route, as the ``RateLimit`` header does, or say why there are none."""
+    names = [
+        limit.name
+        for compiled in (plan.before, plan.after)
+        if compiled is not None
+        for limit in compiled.limits
+    ]
+    return ", ".join(names or plan.policy.unlimited) or "off"

@@ -1,0 +1,115 @@
+"""Serve one application in this process until it is told to stop."""
+
+from __future__ import annotations
+
+import errno
+import logging.config
+import signal
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from stockade.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from starlette.types import ASGIApp
+
+_MAXIMUM_PORT: Final = 65_535
+_LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "event": {"format": "%(message)s"},
+        "plain": {"format": "%(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {
+        "event": {"class": "logging.StreamHandler", "formatter": "event"},
+        "plain": {"class": "logging.StreamHandler", "formatter": "plain"},
+    },
+    "loggers": {"stockade.events": {"handlers": ["event"], "level": "INFO", "propagate": False}},
+    "root": {"handlers": ["plain"], "level": "WARNING"},
+}
+
+
+def read_port(text: str) -> int:
+    """Read a port number; 0 stands for any free one.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) <= _MAXIMUM_PORT):
+        message = f"a port is a number from 0 to {_MAXIMUM_PORT}: --port or STOCKADE_DEMO_PORT"
+        raise ConfigurationError(message)
+    return int(text)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket before anything else is made ready, so that a port in use is told at once.
+
+    Raises:
+        ConfigurationError: The port is in use, or the address is none of this machine.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"port {port} is in use: choose another one with --port or STOCKADE_DEMO_PORT"
+        elif error.errno == errno.EACCES:
+            message = f"port {port} needs more rights: choose one above 1023 with --port"
+        else:
+            message = f"can't listen on {host!r} ({error.strerror or type(error).__name__})"
+        raise ConfigurationError(message) from error
+
+
+class AnnouncedServer(uvicorn.Server):
+    """A server that says when it serves.
+
+    Args:
+        app: The application.
+        on_start: Called once, when requests are answered.
+    """
+
+    def __init__(self, app: ASGIApp, *, on_start: Callable[[], None]) -> None:
+        # The address of the client is for the application to find, which knows its proxies; the
+        # access log would repeat query strings, and events are logged in its place.
+        config = uvicorn.Config(
+            app,
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+        )
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and announce it where that has worked."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
+
+
+def configure_logging() -> None:
+    """Write events as they are and everything else from warnings up to standard error."""
+    logging.config.dictConfig(_LOGGING)
+
+
+def end_on_signals() -> None:
+    """Let the process end by its own clean-up where it is told to stop.
+
+    Without it, a signal that comes before or after uvicorn handles it would leave files behind.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    if hasattr(signal, "SIGHUP"):  # Windows has none.
+        signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
