@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from stockade.authorization.rules import covers, decide
 from stockade.core.clock import SystemClock
-from stockade.core.dependencies import CurrentPrincipal
+from stockade.core.dependencies import CurrentPrincipal, caller_of
 from stockade.core.exchange import require_exchange
 from stockade.core.identity import Principal, TenantRole
 from stockade.core.policy import Policy
@@ -37,8 +37,9 @@ class RequiredCaller(CurrentPrincipal):
             ForbiddenError: The caller does not satisfy the policy.
             ConfigurationError: Stockade is not installed on the application.
         """
-        principal = self.read(connection)
-        enforced = require_exchange(connection.scope).policy
+        exchange = require_exchange(connection.scope)
+        principal = caller_of(exchange)
+        enforced = exchange.policy
         # The gate has decided on what it found at start-up; a dependency that it could not see,
         # such as one that an override brings in, is decided on here.
         if enforced is None or not covers(enforced, self.policy):

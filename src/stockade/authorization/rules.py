@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 GRANTED: Final = Decision(granted=True, reason="authorization.granted")
 
 
-def decide(policy: Policy, principal: Principal, *, now: datetime) -> Decision:
+def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Decision:
     """Decide on roles, permissions and the age of the sign-in, in this order.
 
     A super administrator holds every role and permission, but no fresher sign-in than anybody else.
+
+    Args:
+        policy: What is asked.
+        principal: The verified caller.
+        now: The time; without one, no sign-in is fresh.
     """
     if not principal.is_super_admin:
         for wanted in policy.roles:
@@ -32,7 +37,9 @@ def decide(policy: Policy, principal: Principal, *, now: datetime) -> Decision:
         missing = policy.permissions - principal.permissions
         if missing:
             return _refuse("authorization.permission_missing", {"needs": _words(missing)})
-    if policy.step_up is not None and now - principal.authenticated_at > policy.step_up:
+    if policy.step_up is not None and (
+        now is None or now - principal.authenticated_at > policy.step_up
+    ):
         return _refuse(
             "authorization.sign_in_too_old", {"max_age": str(int(policy.step_up.total_seconds()))}
         )
@@ -49,13 +56,13 @@ def _words(names: Iterable[str]) -> str:
 
 def covers(enforced: Policy, asked: Policy) -> bool:
     """Tell whether a policy that was enforced includes everything that another one asks."""
-    return (
-        all(roles in enforced.roles for roles in asked.roles)
-        and asked.permissions <= enforced.permissions
-        and (
-            asked.step_up is None
-            or (enforced.step_up is not None and enforced.step_up <= asked.step_up)
-        )
+    # Without a generator: it is asked for each request.
+    for roles in asked.roles:
+        if roles not in enforced.roles:
+            return False
+    return asked.permissions <= enforced.permissions and (
+        asked.step_up is None
+        or (enforced.step_up is not None and enforced.step_up <= asked.step_up)
     )
 
 

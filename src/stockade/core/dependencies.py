@@ -18,6 +18,8 @@ from stockade.errors import UnauthenticatedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stockade.core.exchange import Exchange
+
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
@@ -68,19 +70,19 @@ class CurrentPrincipal(SecurityBase):
             UnauthenticatedError: Nobody is signed in; the gate refuses such a request before this.
             ConfigurationError: Stockade is not installed on the application.
         """
-        return self.read(connection)
+        return caller_of(require_exchange(connection.scope))
 
-    def read(self, connection: HTTPConnection) -> Principal:
-        """Return the caller of a request that the gate has let through.
 
-        Raises:
-            UnauthenticatedError: Nobody is signed in.
-            ConfigurationError: Stockade is not installed on the application.
-        """
-        principal = require_exchange(connection.scope).principal
-        if principal is None:
-            raise UnauthenticatedError(reason="authentication.no_credentials")
-        return principal
+def caller_of(exchange: Exchange) -> Principal:
+    """Return the caller of a request that the gate has let through.
+
+    Raises:
+        UnauthenticatedError: Nobody is signed in.
+    """
+    principal = exchange.principal
+    if principal is None:
+        raise UnauthenticatedError(reason="authentication.no_credentials")
+    return principal
 
 
 current_principal = CurrentPrincipal(Policy(authenticated=True, origins=("current_principal",)))

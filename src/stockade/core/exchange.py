@@ -99,10 +99,12 @@ def require_exchange(scope: MutableMapping[str, Any]) -> Exchange:
         ConfigurationError: The request came past Stockade: it is not installed on the application
             that serves it.
     """
-    found = find_exchange(scope)
-    if found is None or found.decision is None or not found.decision.granted:
-        message = (
-            "this dependency needs Stockade in front of the application: call stockade.install(app)"
-        )
-        raise ConfigurationError(message)
-    return found
+    found = scope.get(SCOPE_KEY)
+    if isinstance(found, Exchange):
+        decision = found.decision
+        if decision is not None and decision.granted:
+            return found
+    message = (
+        "this dependency needs Stockade in front of the application: call stockade.install(app)"
+    )
+    raise ConfigurationError(message)

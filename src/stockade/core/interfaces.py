@@ -11,6 +11,15 @@ if TYPE_CHECKING:
 class Authenticator(Protocol):
     """Whatever turns credentials into a principal."""
 
+    def peek(self, authorization: bytes | None) -> Principal | None:
+        """Return the caller if these very credentials were verified lately and still hold.
+
+        It waits for nothing and verifies nothing: None says only that `authenticate` has to decide.
+
+        Args:
+            authorization: Value of the ``Authorization`` header; untrusted.
+        """
+
     async def authenticate(self, authorization: bytes | None) -> Principal:
         """Return the caller of a request.
 

@@ -78,6 +78,7 @@ class PlanCompiler:
             rules=bool(policy.roles or policy.permissions or policy.step_up),
             before=limits.before,
             after=limits.after,
+            together=limits.together,
             body_limit=policy.body_limit,
             granted=grant_for(access),
             pinned=(leaf.key, leaf.holder),

@@ -1,7 +1,8 @@
 """Decide on each request, in the one order of layers, before the handler and before the body.
 
 The order (design: "from socket to row"): announced size, limit by address, authentication, limit by
-principal, role and permission and freshness. `Guard.admit` is the only place that knows it.
+principal, role and permission and freshness. `Guard.admit` is the only place that knows it. For a
+caller who has been verified a moment ago, both limits are one question to their store.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from stockade.api_docs import APIDocsSettings
     from stockade.core.clock import Clock
     from stockade.core.exchange import Exchange
+    from stockade.core.identity import Principal
     from stockade.core.interfaces import Authenticator
     from stockade.events import EventLog
     from stockade.rate_limiting.limiter import RateLimiter
@@ -95,29 +97,44 @@ class Guard:
         exchange.policy = plan.policy
         if plan.body_limit is not None:
             exchange.body_limit = plan.body_limit
+        access = plan.access
+        asks = access is not Access.PUBLIC and access is not Access.DOCS
+        too_large = exchange.content_length > exchange.body_limit
+        # Nothing is verified here, so an unknown caller has bought no work before the first limit.
+        known = self._authenticator.peek(exchange.authorization) if asks and not too_large else None
+        if known is not None:
+            _enter(known, scope, exchange)
+            if plan.together is not None:
+                await self._limiter.check(plan.together, exchange, scope)
+            self._authorize(plan, known)
+            exchange.decision = plan.granted
+            return
         if plan.before is not None:
             await self._limiter.check(plan.before, exchange, scope)
-        if exchange.content_length > exchange.body_limit:
+        if too_large:
             raise BodyTooLargeError(reason="validation.body_too_large", limit=exchange.body_limit)
-        access = plan.access
         if access is Access.DOCS:
             if not self._docs.is_served:
                 raise NotFoundError(reason="api_docs.off")
             verify_basic(exchange.authorization, self._docs)
-        elif access is not Access.PUBLIC:
+        elif asks:
             await self._admit_principal(plan, scope, exchange)
         exchange.decision = plan.granted
 
     async def _admit_principal(self, plan: Plan, scope: Scope, exchange: Exchange) -> None:
         principal = await self._authenticator.authenticate(exchange.authorization)
-        exchange.principal = principal
-        scope.setdefault("state", {})["authenticated_user_id"] = principal.user_id
+        _enter(principal, scope, exchange)
         if plan.after is not None:
             await self._limiter.check(plan.after, exchange, scope)
+        self._authorize(plan, principal)
+
+    def _authorize(self, plan: Plan, principal: Principal) -> None:
         if plan.access is Access.CLOSED:
             raise ForbiddenError(reason="gate.no_policy")
         if plan.rules:
-            raise_refusal(decide(plan.policy, principal, now=self._clock.now()), plan.policy)
+            policy = plan.policy
+            now = None if policy.step_up is None else self._clock.now()
+            raise_refusal(decide(policy, principal, now=now), policy)
 
     async def serve_refusal(
         self, error: Exception, scope: Scope, receive: Receive, send: Send
@@ -137,6 +154,11 @@ class Guard:
         exchange.decision = Decision(granted=False, reason="gate.unbound_route")
         self._events.emit("gate.unbound_route", scope=scope, reason="gate.unbound_route")
         await refuse(UNDECIDED, scope, receive, send, request_id=exchange.request_id)
+
+
+def _enter(principal: Principal, scope: Scope, exchange: Exchange) -> None:
+    exchange.principal = principal
+    scope.setdefault("state", {})["authenticated_user_id"] = principal.user_id
 
 
 def _never_bound() -> bool:

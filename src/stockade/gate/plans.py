@@ -35,6 +35,7 @@ class Plan:
         rules: Whether roles, permissions or the age of the sign-in have to be looked at.
         before: Limits that are checked before anybody is authenticated.
         after: Limits that are checked once the caller is known.
+        together: The limits of both, for a caller who is known from the start.
         body_limit: Most bytes of a body; None keeps the application's own cap.
         granted: The decision that a passing request gets, made once.
         pinned: What the plan belongs to; kept alive, so that its identity is not reused for
@@ -48,6 +49,7 @@ class Plan:
     rules: bool
     before: CompiledLimits | None
     after: CompiledLimits | None
+    together: CompiledLimits | None
     body_limit: int | None
     granted: Decision
     pinned: tuple[Any, ...]

@@ -16,6 +16,7 @@ from stockade.errors import RateLimitedError
 from stockade.events import EventLog
 from stockade.rate_limiting.compat import Limiter
 from stockade.rate_limiting.dependencies import connection_of
+from stockade.rate_limiting.gcra import charge_of, interval_of
 from stockade.rate_limiting.headers import (
     RATE_LIMIT,
     RATE_LIMIT_POLICY,
@@ -24,7 +25,6 @@ from stockade.rate_limiting.headers import (
     render_policies,
     render_states,
 )
-from stockade.rate_limiting.gcra import charge_of, interval_of
 from stockade.rate_limiting.interfaces import ImmediateStore, LimitStore
 from stockade.rate_limiting.keys import address_key, custom_key, kind_of, takes_connection, user_key
 from stockade.rate_limiting.models import (

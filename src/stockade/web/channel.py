@@ -118,9 +118,15 @@ class Channel:
 
     def send(self, message: Message) -> Awaitable[None]:
         """Hand on one message to the client, if a decision stands behind it."""
-        # Most messages are parts of a body whose start was checked: they cost no coroutine of ours.
-        if message["type"] == "http.response.body" and not self._replaced:
-            return self._send(message)
+        # The start of an answer that was decided on and the parts of its body: nearly all messages
+        # are one of these, and they cost no coroutine of ours.
+        if not self._replaced:
+            kind = message["type"]
+            if kind == "http.response.body":
+                return self._send(message)
+            if kind == "http.response.start" and self._exchange.decision and not self._overflow:
+                headers = self._complete(message.get("headers", ()))
+                return self._send({**message, "headers": headers})
         return self._send_checked(message)
 
     async def _send_checked(self, message: Message) -> None:
@@ -175,11 +181,11 @@ class Channel:
     def _complete(self, own: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - ASGI allows any iterable of pairs
         exchange = self._exchange
         own = list(own)
-        headers = [*own, (b"x-request-id", exchange.request_id.encode("ascii")), *exchange.headers]
+        identifier = (_REQUEST_ID, exchange.request_id.encode("ascii"))
         for name, _ in own:
             if name in self._names or not name.islower():
-                return self._merge(headers, own)
-        return headers + self._headers
+                return self._merge([*own, identifier, *exchange.headers], own)
+        return [*own, identifier, *exchange.headers, *self._headers]
 
     def _merge(self, headers: list[tuple[bytes, bytes]], own: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401
         """Let an answer's own headers win over ours, but for the request id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 # confused credentials).
 _SINGLE: Final = (b"host", b"authorization", b"content-length", b"content-type")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,512}")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
+_LONGEST_LENGTH: Final = 18
+# Identifiers that are made at once: one call to the system costs more than the rest of the request
+# identifier.
+_IDS_AT_ONCE: Final = 128
 
 
 class RequestReader:
@@ -37,29 +41,26 @@ class RequestReader:
         self._body_limit = settings.max_body_size
         self._max_request_id = settings.max_request_id
         self._addresses = addresses
+        self._trusts_anybody = addresses.trusts_anybody
+        self._ids = _ids
         self._hosts = hosts
 
     def open(self, scope: Mapping[str, Any], guard: object) -> tuple[Exchange, str | None]:
         """Return the exchange of a request, and a reason code if it can't be accepted at all."""
         pairs = scope["headers"]
         headers: dict[bytes, bytes] = dict(pairs)
-        peer = scope["client"][0] if scope.get("client") else None
-        from_proxy = self._addresses.trusts_anybody and (
-            peer is None or self._addresses.is_trusted(peer)
-        )
-        client = peer or "unknown"
-        if from_proxy:
-            client = self._addresses.find(
-                peer, [value for name, value in pairs if name == b"x-forwarded-for"]
-            )
+        peer = scope.get("client")
         exchange = Exchange(
             guard=guard,
-            request_id=self._read_request_id(headers, from_proxy=from_proxy),
-            client=client,
-            scheme=_read_scheme(scope, headers, from_proxy=from_proxy),
+            # A client's own identifier could forge or collide with another request's trail:
+            # proxies alone may set it.
+            request_id=self._ids.make(),
+            client=peer[0] if peer and peer[0] else "unknown",
+            scheme=scope.get("scheme", "http"),
             body_limit=self._body_limit,
         )
-        exchange.from_proxy = from_proxy
+        if self._trusts_anybody:
+            self._read_forwarded(exchange, peer[0] if peer else None, scope, headers)
         exchange.authorization = headers.get(b"authorization")
         exchange.host = host = headers.get(b"host")
         reason = None
@@ -69,32 +70,63 @@ class RequestReader:
             reason = "web.host_not_allowed"
         length = headers.get(b"content-length")
         if length is not None:
-            if _LENGTH.fullmatch(length):
+            # ASCII digits alone: int() would take a sign, spaces and underscores as well.
+            if length.isdigit() and len(length) <= _LONGEST_LENGTH:
                 exchange.content_length = int(length)
             else:
                 reason = reason or "web.bad_content_length"
         return exchange, reason
 
-    def _read_request_id(self, headers: Mapping[bytes, bytes], *, from_proxy: bool) -> str:
-        # A client's own identifier could forge or collide with another request's trail: proxies
-        # alone may set it.
-        if from_proxy:
-            given = headers.get(b"x-request-id", b"")
-            if len(given) <= self._max_request_id and _REQUEST_ID.fullmatch(given):
-                return given.decode("ascii")
-        return secrets.token_hex(16)
+    def _read_forwarded(
+        self,
+        exchange: Exchange,
+        peer: str | None,
+        scope: Mapping[str, Any],
+        headers: Mapping[bytes, bytes],
+    ) -> None:
+        """Believe what a trusted proxy says; a unix socket is one, since no client can reach it."""
+        if peer is not None and not self._addresses.is_trusted(peer):
+            return
+        exchange.from_proxy = True
+        exchange.client = self._addresses.find(
+            peer, [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        )
+        exchange.scheme = _read_scheme(scope, headers)
+        given = headers.get(b"x-request-id", b"")
+        if len(given) <= self._max_request_id and _REQUEST_ID.fullmatch(given):
+            exchange.request_id = given.decode("ascii")
 
 
-def _read_scheme(
-    scope: Mapping[str, Any], headers: Mapping[bytes, bytes], *, from_proxy: bool
-) -> str:
+class RequestIds:
+    """Random identifiers of 128 bits, made many at once; safe for threads and forks."""
+
+    def __init__(self) -> None:
+        self._stock: list[str] = []
+        # A child process must not hand out the same identifiers as its parent.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._stock.clear)
+
+    def make(self) -> str:
+        """Return an identifier that was not given out before."""
+        try:
+            return self._stock.pop()
+        except IndexError:
+            digits = secrets.token_hex(16 * _IDS_AT_ONCE)
+            self._stock += [digits[at : at + 32] for at in range(32, len(digits), 32)]
+            return digits[:32]
+
+
+# One stock for the process: hooks at a fork can't be taken back.
+_ids = RequestIds()
+
+
+def _read_scheme(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
     scheme: str = scope.get("scheme", "http")
-    if from_proxy:
-        forwarded = headers.get(b"x-forwarded-proto", b"").strip().lower()
-        if forwarded in (b"http", b"https"):
-            secure = forwarded == b"https"
-            names = ("wss", "ws") if scope["type"] == "websocket" else ("https", "http")
-            return names[0] if secure else names[1]
+    forwarded = headers.get(b"x-forwarded-proto", b"").strip().lower()
+    if forwarded in (b"http", b"https"):
+        secure = forwarded == b"https"
+        names = ("wss", "ws") if scope["type"] == "websocket" else ("https", "http")
+        return names[0] if secure else names[1]
     return scheme
 
 
