@@ -96,7 +96,7 @@ def _mounts_opaque(patch: pytest.MonkeyPatch) -> None:
         WebSocketRoute,
         "handle",
         property(
-            lambda self: lambda scope, receive, send: self.app(scope, receive, send),
+            lambda self: self.app,
             lambda _self, _value: None,
         ),
     )
