@@ -62,7 +62,9 @@ def listen(host: str, port: int) -> socket.socket:
         elif error.errno == errno.EACCES:
             message = f"port {port} needs more rights: choose one above 1023 with --port"
         else:
-            message = f"can't listen on {host!r} ({error.strerror or type(error).__name__})"
+            # Python repeats the address in parentheses behind the reason.
+            reason = (error.strerror or type(error).__name__).partition(" (")[0]
+            message = f"can't listen on {host!r}: {reason}"
         raise ConfigurationError(message) from error
 
 
