@@ -226,7 +226,7 @@ class IsolatedCompiler(SQLCompiler):
         """Render the update of an upsert, which finds the tenant's rows alone."""
         plan = self._target(self.stack[-1]["selectable"])
         guarded = {name for ref in plan.references for _, names in ref.local for name in names}
-        for key, value in on_conflict.update_values_to_set.items():
+        for key, value in dict(on_conflict.update_values_to_set).items():
             name = column_name(key)
             if name in plan.names or (name in guarded and not _is_excluded(value, name)):
                 raise self._opaque(

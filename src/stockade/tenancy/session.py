@@ -130,7 +130,7 @@ class TenantSession(Session):
             OpaqueSQLError: ``load=False``, which would trust the object without asking the
                 database.
         """
-        self._check_merge([instance], load=load)
+        self._check_merge(instance, load=load)
         return super().merge(instance, load=load, options=options)
 
     def merge_all(
@@ -141,19 +141,18 @@ class TenantSession(Session):
         options: Any = None,  # noqa: ANN401
     ) -> Sequence[_Object]:
         """Copy objects into the session, as `merge` does for each."""
-        instances = list(instances)
-        self._check_merge(instances, load=load)
-        return super().merge_all(instances, load=load, options=options)
+        # Not by the method of the same name, which SQLAlchemy 2.0 lacks.
+        with self.no_autoflush:
+            return [self.merge(each, load=load, options=options) for each in instances]
 
-    def _check_merge(self, instances: Iterable[object], *, load: bool) -> None:
+    def _check_merge(self, instance: object, *, load: bool) -> None:
         if not load:
             raise self._refuse_opaque(
                 "merge(load=False) is refused in a tenant's session: nothing proves whose the "
                 "object is",
                 reason="tenancy.unverifiable_object",
             )
-        for instance in instances:
-            self._stockade_objects.require_own(instance, self._stockade_binding)
+        self._stockade_objects.require_own(instance, self._stockade_binding)
 
     def _refuse_opaque(self, message: str, *, reason: str) -> OpaqueSQLError:
         error = OpaqueSQLError(message, reason=reason)

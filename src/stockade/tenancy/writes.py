@@ -72,8 +72,9 @@ def review_write(
 
 
 def _values(statement: Any) -> Mapping[Any, Any]:  # noqa: ANN401
-    values: Mapping[Any, Any] = statement._values or {}  # noqa: SLF001 - there is no public name.
-    return values
+    # There is no public name. SQLAlchemy 2.0 keeps what ordered_values() was given apart.
+    ordered = getattr(statement, "_ordered_values", None) or ()
+    return {**dict(ordered), **(statement._values or {})}  # noqa: SLF001
 
 
 def _check_tenant(  # noqa: PLR0917 - all that a write consists of.

@@ -365,7 +365,7 @@ def driver_sql(session: Session, ids: Ids) -> object:
     return session.connection().exec_driver_sql("SELECT name FROM note").all()
 
 
-@attack("error")
+@attack("error" if sa.__version__ >= "2.1" else "refused")
 def compiled_elsewhere(session: Session, ids: Ids) -> object:
     bind: Any = session.get_bind()
     plain = type(bind.dialect)()
@@ -441,6 +441,14 @@ _both_updates("move_all", lambda _: update(Note).values(tenant_id=FOREIGN), "ref
 _both_updates("move_core", lambda _: update(table_of(Note)).values(tenant_id=FOREIGN), "refused")
 _both_updates("move_expression", lambda _: update(Note).values(tenant_id=Note.name), "refused")
 _both_updates("move_null", lambda _: update(Note).values(tenant_id=sa.null()), "refused")
+_both_updates(
+    "move_ordered", lambda _: update(Note).ordered_values((Note.tenant_id, FOREIGN)), "refused"
+)
+_both_updates(
+    "point_ordered",
+    lambda ids: update(Note).ordered_values((Note.folder_id, ids["foreign_folder"])),
+    "refused",
+)
 _both_updates(
     "point_to_foreign", lambda ids: update(Note).values(folder_id=ids["foreign_folder"]), "refused"
 )
