@@ -83,7 +83,7 @@ clean: ## Remove everything that the other targets made
 		{ echo "error: Python 3.11 or newer is needed; name it with PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || \
 		{ echo "error: '$(PYTHON) -m pip' is missing; on Debian: apt install python3-pip" >&2; exit 1; }
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .tools \
+	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .tools \
 		--require-hashes -r requirements/tools.lock
 	@touch $@
 
