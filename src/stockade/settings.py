@@ -127,6 +127,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
         env_nested_delimiter="__",
+        # An empty variable, as compose files leave it, is none.
+        env_ignore_empty=True,
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
@@ -205,9 +207,16 @@ def _list_names() -> Iterator[tuple[str, bool]]:
 
 def _describe(error: ValidationError) -> str:
     lines = []
-    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+    for problem in error.errors(include_url=False, include_context=False):
         # Parts with brackets are pydantic's own names for the members of a union.
         parts = [part for part in problem["loc"] if isinstance(part, str) and "[" not in part]
-        message = problem["msg"].removeprefix("Value error, ")
+        message = _without(problem["msg"].removeprefix("Value error, "), problem["input"])
         lines.append(f"{_PREFIX}{'__'.join(parts).upper()}: {message}")
     return "; ".join(dict.fromkeys(lines))
+
+
+def _without(message: str, value: object) -> str:
+    """Take a value out of a message: a rule of a layer may quote what it was given."""
+    if not isinstance(value, str) or not value:
+        return message
+    return message.replace(repr(value), "this").replace(value, "this")

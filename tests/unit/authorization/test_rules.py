@@ -1,0 +1,146 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stockade.authorization import decide, permissions_of
+from stockade.authorization.rules import covers, unknown_roles
+from stockade.core import Policy, Principal, UserId, UserType
+from stockade.core.policy import PolicyConflictError, combine
+from tests.clock import FrozenClock
+
+NOW = FrozenClock().now()
+ROLES = st.sampled_from(["admin", "owner", "member"])
+PERMISSIONS = st.sampled_from(["a:b:c", "a:b:d", "a:b:e"])
+AGES = st.none() | st.integers(0, 100).map(lambda seconds: timedelta(seconds=seconds))
+
+
+def make_principal(
+    roles: frozenset[str] = frozenset(),
+    permissions: frozenset[str] = frozenset(),
+    *,
+    age: int = 0,
+    super_admin: bool = False,
+) -> Principal:
+    """Make a caller who signed in some seconds ago."""
+    return Principal(
+        user_id=UserId("ana"),
+        email="ana@example.com",
+        user_type=UserType.SUPER_ADMIN if super_admin else UserType.USER,
+        roles=roles,
+        permissions=permissions,
+        authenticated_at=NOW - timedelta(seconds=age),
+    )
+
+
+POLICIES = st.builds(
+    Policy,
+    roles=st.lists(st.frozensets(ROLES, max_size=3), max_size=2).map(tuple),
+    permissions=st.frozensets(PERMISSIONS),
+    step_up=AGES,
+)
+PRINCIPALS = st.builds(
+    make_principal,
+    st.frozensets(ROLES),
+    st.frozensets(PERMISSIONS),
+    age=st.integers(0, 100),
+    super_admin=st.booleans(),
+)
+
+
+@given(POLICIES, PRINCIPALS)
+def test_a_decision_is_the_policy_read_literally(policy: Policy, principal: Principal) -> None:
+    """One role of each set, every permission, and a sign-in that is young enough."""
+    entitled = principal.is_super_admin or (
+        all(wanted & principal.roles for wanted in policy.roles)
+        and policy.permissions <= principal.permissions
+    )
+    fresh = policy.step_up is None or principal.authenticated_at + policy.step_up >= NOW
+    decision = decide(policy, principal, now=NOW)
+    assert decision.granted is (entitled and fresh)
+    assert (decision.reason == "authorization.granted") is decision.granted
+
+
+@given(st.lists(POLICIES, min_size=1, max_size=3), PRINCIPALS)
+def test_a_combined_policy_lets_through_whom_each_part_does(
+    parts: list[Policy], principal: Principal
+) -> None:
+    """Combining policies neither opens nor closes anything."""
+    try:
+        whole = combine(parts)
+    except PolicyConflictError:
+        return
+    each = [decide(part, principal, now=NOW).granted for part in parts]
+    assert decide(whole, principal, now=NOW).granted is all(each)
+    assert all(covers(whole, part) for part in parts)
+
+
+@given(POLICIES, POLICIES, PRINCIPALS)
+def test_a_policy_that_covers_another_is_at_least_as_strict(
+    enforced: Policy, asked: Policy, principal: Principal
+) -> None:
+    """Where the gate's policy covers a dependency's, nobody passes whom the dependency refuses."""
+    if covers(enforced, asked) and decide(enforced, principal, now=NOW).granted:
+        assert decide(asked, principal, now=NOW).granted
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason", "evidence"),
+    [
+        (
+            Policy(roles=(frozenset({"admin", "owner"}),)),
+            "authorization.role_missing",
+            {"needs": "admin,owner", "has": "member"},
+        ),
+        (
+            Policy(roles=(frozenset(),)),
+            "authorization.role_missing",
+            {"needs": "none", "has": "member"},
+        ),
+        (
+            Policy(permissions=frozenset({"a:b:c"})),
+            "authorization.permission_missing",
+            {"needs": "a:b:c"},
+        ),
+        (
+            Policy(step_up=timedelta(seconds=59)),
+            "authorization.sign_in_too_old",
+            {"max_age": "59"},
+        ),
+    ],
+    ids=["role", "no-role-would-do", "permission", "age"],
+)
+def test_a_refusal_says_why(policy: Policy, reason: str, evidence: dict[str, str]) -> None:
+    """The event log learns what was missing."""
+    member = make_principal(frozenset({"member"}), age=60)
+    decision = decide(policy, member, now=NOW)
+    assert (decision.granted, decision.reason, decision.evidence) == (False, reason, evidence)
+
+
+def test_a_super_admin_needs_a_fresh_sign_in_like_anybody() -> None:
+    """Standing above tenants does not make an old session young."""
+    root = make_principal(age=61, super_admin=True)
+    assert decide(Policy(roles=(frozenset({"admin"}),)), root, now=NOW).granted
+    assert not decide(Policy(step_up=timedelta(seconds=60)), root, now=NOW).granted
+
+
+@pytest.mark.parametrize("near", ["Admin", "admin ", "ADMIN", "admin\0", "\u0430dmin"], ids=ascii)
+def test_roles_are_compared_exactly(near: str) -> None:
+    """A role that looks alike is another role."""
+    policy = Policy(roles=(frozenset({"admin"}),))
+    assert not decide(policy, make_principal(frozenset({near})), now=NOW).granted
+
+
+@given(st.frozensets(ROLES | st.just("unheard-of")), st.frozensets(ROLES))
+def test_permissions_follow_from_roles_alone(roles: frozenset[str], known: frozenset[str]) -> None:
+    """Each role adds its own; one that is not in the table adds nothing."""
+    table = {role: frozenset({f"{role}:a:b"}) for role in known}
+    assert permissions_of(roles, table) == {f"{role}:a:b" for role in roles & known}
+
+
+def test_roles_that_do_not_exist_are_found() -> None:
+    """A misspelt role would lock everybody out; it is named at the start."""
+    policy = Policy(roles=(frozenset({"admin", "onwer"}), frozenset({"super_admin"})))
+    assert unknown_roles(policy, ["admin", "owner"]) == {"onwer"}
+    assert unknown_roles(Policy(), []) == frozenset()

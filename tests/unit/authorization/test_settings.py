@@ -1,0 +1,28 @@
+import pytest
+from pydantic import ValidationError
+
+from stockade.authorization import AuthorizationSettings
+from stockade.core import TenantRole
+
+
+def test_the_required_roles_exist_and_have_no_permissions() -> None:
+    """By default there are admin, owner and member, and a permission has to be given by name."""
+    roles = AuthorizationSettings().roles
+    assert roles == {str(role): frozenset() for role in TenantRole}
+
+
+@pytest.mark.parametrize(
+    "permission",
+    ["", "a", "a:b", "a:b:c:d", "A:b:c", "a:b:c\n", " a:b:c", "a:b:", "ä:b:c", "a" * 129 + ":b:c"],
+    ids=repr,
+)
+def test_a_permission_has_one_form(permission: str) -> None:
+    """What reads otherwise would never match anything."""
+    with pytest.raises(ValidationError):
+        AuthorizationSettings(roles={"admin": frozenset({permission})})
+
+
+def test_a_permission_reads_scope_resource_action() -> None:
+    """Three words in lower case, of which the last two may be stars."""
+    granted = frozenset({"notes:note:read", "notes:*:*"})
+    assert AuthorizationSettings(roles={"admin": granted}).roles == {"admin": granted}
