@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.requests import HTTPConnection
-
 from stockade.authentication import (
     AccessTokens,
     BcryptHasher,
@@ -17,7 +15,6 @@ from stockade.authentication import (
 from stockade.authentication.routes import make_auth_router
 from stockade.authorization import permissions_of
 from stockade.core.clock import SystemClock
-from stockade.core.exchange import require_exchange
 from stockade.crypto import KeyRing
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
@@ -36,16 +33,16 @@ from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import guarded_limit_store
 from stockade.storage.sql.databases import Databases
+from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.web import ClientAddresses, HostAllowList, security_headers
 from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
-    from sqlalchemy.ext.asyncio import AsyncSession
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
@@ -67,6 +64,12 @@ class Stockade:
         accounts: Where accounts live; Stockade's own tables in ``database_url`` unless given.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
+
+    Attributes:
+        session: Dependency that gives an endpoint a session of its caller's tenant; the endpoint
+            commits, and what it does not commit is rolled back.
+        auth_router: The sign-in routes, for ``app.include_router``.
+        events: Where every layer records what it refuses.
 
     Raises:
         ConfigurationError: The settings can't be in force as they are.
@@ -91,6 +94,7 @@ class Stockade:
             tenancy=settings.tenancy,
             events=self.events,
         )
+        self.session = TenantSessionDependency(self._databases.make_session)
         self._accounts = accounts or self._databases.accounts
         self._limiter = self._make_limiter()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
@@ -108,20 +112,6 @@ class Stockade:
             login_policy=public("whoever signs in is not signed in yet"),
             events=self.events,
         )
-
-    async def session(self, connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
-        """Give an endpoint a session that is bound to the caller's tenant.
-
-        Use it as ``Depends(stockade.session)``. The endpoint commits; what it does not commit is
-        rolled back, and the session is always closed.
-
-        Raises:
-            ForbiddenError: The caller has no active tenant.
-        """
-        principal = require_exchange(connection.scope).principal
-        tenant_id = principal.tenant_id if principal else None
-        async with self._databases.open_session(tenant_id) as session:
-            yield session
 
     def install(self, app: FastAPI | Starlette) -> None:
         """Put every layer in front of an application.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
 from stockade.core.exchange import require_exchange
+from stockade.core.identity import TenantId
 from stockade.errors import ForbiddenError
-from stockade.tenancy.isolation import TenantSessionFactory
 
 
 class TenantSessionDependency:
@@ -19,10 +19,10 @@ class TenantSessionDependency:
     rolled back when the session closes, after an error as after success.
 
     Args:
-        factory: Makes the sessions.
+        factory: Makes the sessions, such as a `TenantSessionFactory`.
     """
 
-    def __init__(self, factory: TenantSessionFactory) -> None:
+    def __init__(self, factory: Callable[[TenantId | None], AsyncSession]) -> None:
         self._factory = factory
 
     async def __call__(self, connection: HTTPConnection) -> AsyncIterator[AsyncSession]:

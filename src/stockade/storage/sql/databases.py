@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from stockade.errors import ConfigurationError, ForbiddenError
+from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
 from stockade.storage.sql.migrate import check_schema
 from stockade.tenancy import Isolation, TenantScoped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -85,25 +84,21 @@ class Databases:
         ]
         return list(dict.fromkeys([*self._models, *scoped]))
 
-    @asynccontextmanager
-    async def open_session(self, tenant_id: TenantId | None) -> AsyncIterator[AsyncSession]:
-        """Open a session that belongs to a tenant; what is not committed is rolled back.
+    def make_session(self, tenant_id: TenantId | None) -> AsyncSession:
+        """Make a session that belongs to a tenant.
 
         Raises:
-            ForbiddenError: There is no tenant.
+            TenantRequiredError: There is no tenant, or it does not fit the tenant columns.
             ConfigurationError: There is no database, or no model that belongs to tenants.
         """
         factory = self._factory or self._make_factory()
         if factory is None:
             message = (
-                "stockade.session needs a database and models: set STOCKADE_DATABASE_URL and use "
-                "TenantScoped or models="
+                "stockade.session needs a database and models: set STOCKADE_DATABASE_URL and use"
+                " TenantScoped or models="
             )
             raise ConfigurationError(message)
-        if tenant_id is None:
-            raise ForbiddenError(reason="tenancy.no_tenant")
-        async with factory(tenant_id) as session:
-            yield session
+        return factory(tenant_id)
 
     async def close(self) -> None:
         """Give back all connections."""
