@@ -24,6 +24,9 @@ LOCAL_NAMES = frozenset({"", "localhost", "testserver"})
 
 SERVER_VARIABLES = ("STOCKADE_TEST_DATABASE_URL", "STOCKADE_TEST_REDIS_URL")
 
+TEST_VARIABLES = ("STOCKADE_CORPORA", "STOCKADE_TEST_")
+"""What a caller may say to the tests; every other variable of ours is a setting."""
+
 # No deadline: the machine is shared. A failure prints what reproduces it anywhere.
 settings.register_profile("default", deadline=None, print_blob=True)
 # Random also under CI: every run is a new search, and the printed blob replays a failure.
@@ -73,7 +76,7 @@ sys.addaudithook(_refuse_other_machines)
 def pytest_configure() -> None:
     """Forget the caller's own Stockade settings: a test sets what it needs."""
     for name in list(os.environ):
-        if name.upper().startswith("STOCKADE_") and not name.startswith("STOCKADE_TEST_"):
+        if name.upper().startswith("STOCKADE_") and not name.startswith(TEST_VARIABLES):
             del os.environ[name]
 
 
