@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging.config
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -54,8 +55,7 @@ def listen(host: str, port: int) -> socket.socket:
         ConfigurationError: The port is in use, or the address is none of this machine.
     """
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family)
+        return _open_socket(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = f"port {port} is in use: choose another one with --port or STOCKADE_DEMO_PORT"
@@ -66,6 +66,25 @@ def listen(host: str, port: int) -> socket.socket:
             reason = (error.strerror or type(error).__name__).partition(" (")[0]
             message = f"can't listen on {host!r}: {reason}"
         raise ConfigurationError(message) from error
+
+
+def _open_socket(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+    )[0]
+    # The protocol is named, as `socket.create_server` does not: asyncio sets TCP_NODELAY on no
+    # other socket, and each answer would wait 40 ms for the client's acknowledgement.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            # A demo that has just ended leaves connections behind that need not be waited for.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 class AnnouncedServer(uvicorn.Server):
