@@ -130,12 +130,13 @@ class Isolation:
             ConfigurationError: Isolation is not in force on the engine, or can't be proven.
         """
         canary = Canary(self._plan.tables, self._settings.column, self._objects)
-        if isinstance(engine, AsyncEngine):
-            async with engine.connect() as connection:
-                await connection.run_sync(canary.prove)
-        else:
-            with engine.connect() as plain:
-                canary.prove(plain)
+        with self._refusals.planted():
+            if isinstance(engine, AsyncEngine):
+                async with engine.connect() as connection:
+                    await connection.run_sync(canary.prove)
+            else:
+                with engine.connect() as plain:
+                    canary.prove(plain)
 
     @overload
     def session_factory(self, engine: AsyncEngine) -> TenantSessionFactory: ...

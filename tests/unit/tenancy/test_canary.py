@@ -12,12 +12,14 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from stockade.core.clock import SystemClock
 from stockade.errors import ConfigurationError
-from stockade.tenancy import Isolation
+from stockade.events import EventLog, MemorySink
+from stockade.tenancy import Isolation, TenantRequiredError
 from stockade.tenancy.compiler import IsolatedCompiler
 from stockade.tenancy.guard import StatementGuard
 from tests.unit.tenancy.conftest import Database
-from tests.unit.tenancy.models import isolate
+from tests.unit.tenancy.models import Base, isolate
 
 
 async def test_proof_leaves_no_trace(database: Database) -> None:
@@ -28,6 +30,22 @@ async def test_proof_leaves_no_trace(database: Database) -> None:
     with database.system.connect() as connection:
         assert connection.execute(text("SELECT name FROM sqlite_temp_master")).all() == []
     assert len(database.isolation.plan.tables) == known
+
+
+async def test_proof_records_no_event() -> None:
+    """What the proof provokes is no event; what comes after it is one."""
+    sink = MemorySink()
+    engine = create_engine("sqlite://")
+    isolation = Isolation(Base, events=EventLog([sink], clock=SystemClock()))
+    isolation.install(engine)
+
+    await isolation.canary(engine)
+    during = len(list(sink))
+    with pytest.raises(TenantRequiredError):
+        isolation.bind(None)
+    engine.dispose()
+
+    assert (during, len(list(sink))) == (0, 1)
 
 
 async def test_asynchronous_engine() -> None:
