@@ -133,7 +133,8 @@ class Binder:
             bind_entry(router)
         self._guard.plans = plans
         self.tree = tree
-        self._snapshot = Snapshot(tree)
+        self._snapshot = snapshot = Snapshot(tree)
+        self._guard.is_stale = snapshot.is_stale
         return problems
 
     def _adopt_limiters(self, tree: Tree) -> None:

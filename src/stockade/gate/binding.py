@@ -137,7 +137,7 @@ class RouterEntry:
         exchange = scope.get("stockade")
         if exchange.__class__ is Exchange:
             guard: Guard = exchange.guard  # type: ignore[assignment]  # core can't name the class.
-            if not guard.refresh():
+            if guard.is_stale() and not guard.refresh():
                 return guard.serve_unbound(scope, receive, send)
         return self.inner(scope, receive, send)
 

@@ -54,6 +54,7 @@ class Guard:
 
     Attributes:
         plans: Plan of each bound object or effective context, by identity.
+        is_stale: Tells whether routes have changed since they were bound.
         refresh: Binds anew where routes have changed; False means that nothing may be served.
     """
 
@@ -72,6 +73,7 @@ class Guard:
         self._events = events
         self._clock = clock
         self.plans: dict[int, Plan] = {}
+        self.is_stale: Callable[[], bool] = _always_stale
         self.refresh: Callable[[], bool] = _never_bound
 
     def find_plan(self, holder: object, scope: Scope) -> Plan | None:
@@ -159,6 +161,10 @@ class Guard:
 def _enter(principal: Principal, scope: Scope, exchange: Exchange) -> None:
     exchange.principal = principal
     scope.setdefault("state", {})["authenticated_user_id"] = principal.user_id
+
+
+def _always_stale() -> bool:
+    return True
 
 
 def _never_bound() -> bool:

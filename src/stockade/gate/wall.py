@@ -61,9 +61,9 @@ class WallMiddleware:
             scope,
             receive,
             send,
-            headers=self._headers,
-            names=self._names,
-            on_refusal=self._record,
+            self._headers,
+            self._names,
+            self._record,
         )
         if reason is not None:
             await self._refuse(reason, exchange, scope, channel)

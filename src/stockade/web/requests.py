@@ -51,13 +51,13 @@ class RequestReader:
         headers: dict[bytes, bytes] = dict(pairs)
         peer = scope.get("client")
         exchange = Exchange(
-            guard=guard,
+            guard,
             # A client's own identifier could forge or collide with another request's trail:
             # proxies alone may set it.
-            request_id=self._ids.make(),
-            client=peer[0] if peer and peer[0] else "unknown",
-            scheme=scope.get("scheme", "http"),
-            body_limit=self._body_limit,
+            self._ids.make(),
+            peer[0] if peer and peer[0] else "unknown",
+            scope.get("scheme", "http"),
+            self._body_limit,
         )
         if self._trusts_anybody:
             self._read_forwarded(exchange, peer[0] if peer else None, scope, headers)
