@@ -206,9 +206,7 @@ def add_endpoint(app: FastAPI, access: str) -> None:
     async def create(item: Item) -> Item:
         return item
 
-    async def create_known(
-        item: Item, _: Annotated[Principal, Depends(current_principal)]
-    ) -> Item:
+    async def create_known(item: Item, _: Annotated[Principal, Depends(current_principal)]) -> Item:
         return item
 
     async def create_admin(
@@ -345,8 +343,8 @@ async def run(*, rounds: int, calls: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60, help="turns of each variant")
-    parser.add_argument("--calls", type=int, default=150, help="requests in a turn")
+    parser.add_argument("--rounds", type=int, default=200, help="turns of each variant")
+    parser.add_argument("--calls", type=int, default=50, help="requests in a turn")
     options = parser.parse_args()
     asyncio.run(run(rounds=options.rounds, calls=options.calls))
 

@@ -53,7 +53,8 @@ class MemoryLimitStore:
         debts: list[int] = []
         with self._lock:
             now = int(self._monotonic() * MICROSECONDS)
-            for key, (amount, capacity) in zip(keys, charges, strict=True):
+            # Both have the same length; saying so would cost as much as looking a bucket up.
+            for key, (amount, capacity) in zip(keys, charges):  # noqa: B905
                 debt = amount
                 bucket = buckets.get(key)
                 if bucket is not None and bucket[0] > now:
@@ -63,7 +64,7 @@ class MemoryLimitStore:
                 debts.append(debt)
             if len(keys) > 1 and len(set(keys)) < len(keys):
                 return None
-            for key, debt, (_, capacity) in zip(keys, debts, charges, strict=True):
+            for key, debt, (_, capacity) in zip(keys, debts, charges):  # noqa: B905
                 if key not in buckets:
                     self._make_room(now)
                 buckets[key] = (now + debt, capacity)
