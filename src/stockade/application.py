@@ -104,6 +104,7 @@ class Stockade:
         )
         self._sign_in: PasswordSignIn | None = None
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
+        self._reader = self._make_reader()
         self._requests = RequestCheck(settings.validation)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
@@ -152,7 +153,7 @@ class Stockade:
             return WallMiddleware(
                 build(),
                 guard=guard,
-                reader=self._make_reader(),
+                reader=self._reader,
                 headers=self._headers,
                 lifecycle=lifecycle,
                 events=self.events,

@@ -89,6 +89,12 @@ class NotFoundError(DeniedError):
     code = "not_found"
 
 
+class InvalidInputError(DeniedError):
+    """A submitted value can't be accepted."""
+
+    code = "invalid_input"
+
+
 class RateLimitedError(DeniedError):
     """A limit is used up.
 

@@ -27,8 +27,6 @@ class AuthenticationSettings(BaseModel):
         bcrypt_cost: Work factor of bcrypt, as a power of two.
         hashing_threads: Passwords that are hashed at the same time, off the event loop.
         hashing_queue: Sign-ins that may wait for a hashing thread; more are answered 503.
-        password_min_length: Fewest characters of a new password (NIST SP 800-63B-4: 15 for a
-            password alone).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,4 +46,3 @@ class AuthenticationSettings(BaseModel):
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     hashing_threads: int = Field(default=2, ge=1, le=64)
     hashing_queue: int = Field(default=32, ge=1, le=10_000)
-    password_min_length: int = Field(default=15, ge=8, le=64)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONTENT_TYPE: Final = "application/problem+json"
+# RFC 9110 gave these statuses other phrases, which older releases of Python do not know yet.
+_RENAMED: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 # draft-ietf-httpapi-ratelimit-headers registers this type for an exceeded quota.
 _QUOTA_EXCEEDED: Final = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
@@ -46,7 +53,7 @@ class Problem:
         """Render the body as UTF-8 JSON."""
         members = {
             "type": self.type,
-            "title": HTTPStatus(self.status).phrase,
+            "title": _title(self.status),
             "status": self.status,
             "code": self.code,
             "detail": self.detail,
@@ -117,6 +124,8 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: PLR0911 - one an
             )
         case errors.NotFoundError():
             return NOT_FOUND
+        case errors.InvalidInputError():
+            return Problem(status=422, code=error.code, detail="A value can't be accepted.")
         case errors.ForbiddenError():
             return Problem(status=403, code=error.code, detail="You may not do this.")
         case _:
@@ -140,13 +149,21 @@ def problem_for_status(
         return INTERNAL
     sentence = detail if isinstance(detail, str) and detail != known.phrase else None
     extensions = {} if detail is None or isinstance(detail, str) else {"context": detail}
+    if status == HTTPStatus.NOT_FOUND and sentence is None and not extensions and not headers:
+        # A path that no route has, an object that is not there and one that the caller may not
+        # know of read the same.
+        return NOT_FOUND
     return Problem(
         status=status,
-        code=known.name.lower(),
+        code=_title(status).lower().replace(" ", "_").replace("-", "_").replace("'", ""),
         detail=sentence,
         headers=dict(headers or {}),
         extensions=extensions,
     )
+
+
+def _title(status: int) -> str:
+    return _RENAMED.get(status) or HTTPStatus(status).phrase
 
 
 def _seconds(value: float) -> str:

@@ -40,12 +40,6 @@ async def prove_leaves(tree: Tree, guard: Guard) -> None:
     Raises:
         ConfigurationError: A leaf has no gate, no plan, or lets nobody through.
     """
-    if not tree.leaves:
-        message = (
-            "the application has no routes at all: install Stockade on the application that "
-            "serves them"
-        )
-        raise ConfigurationError(message)
     for leaf in tree.leaves:
         gate = getattr(leaf.holder, leaf.attribute)
         plan = guard.plans.get(id(leaf.key))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from stockade.errors import ConfigurationError, DeniedError
+from stockade.errors import ConfigurationError, InvalidInputError
 
 
-class SanitizationError(DeniedError, ValueError):
+class SanitizationError(InvalidInputError, ValueError):
     """A value can't be sanitized within bounds of size and work; it is refused, never cut.
 
     It is a ``ValueError`` too, so that Pydantic turns it into a 422 when a validator raises it.

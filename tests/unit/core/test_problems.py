@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stockade import errors
 from stockade.authentication import InvalidCredentialsError, InvalidTokenError
-from stockade.core.problems import Problem, problem_for, problem_for_status
+from stockade.core.problems import NOT_FOUND, Problem, problem_for, problem_for_status
 
 WAIT = timedelta(seconds=1.2)
 SECRET_REASON = "authentication.the_exact_reason"
@@ -18,6 +18,7 @@ DENIALS = [
     (errors.StepUpRequiredError(reason=SECRET_REASON, max_age=WAIT), 401, "step_up_required"),
     (errors.ForbiddenError(reason=SECRET_REASON), 403, "forbidden"),
     (errors.NotFoundError(reason=SECRET_REASON), 404, "not_found"),
+    (errors.InvalidInputError(reason=SECRET_REASON), 422, "invalid_input"),
     (errors.BodyTooLargeError(reason=SECRET_REASON, limit=9), 413, "body_too_large"),
     (errors.RateLimitedError(reason=SECRET_REASON, retry_after=WAIT), 429, "rate_limited"),
     (errors.UnavailableError(reason=SECRET_REASON, retry_after=WAIT), 503, "unavailable"),
@@ -95,7 +96,7 @@ def test_a_derived_refusal_keeps_the_answer_of_its_kind() -> None:
     ("status", "detail", "expected"),
     [
         (418, "Short and stout.", {"status": 418, "detail": "Short and stout."}),
-        (404, "Not Found", {"status": 404}),
+        (404, "Not Found", json.loads(NOT_FOUND.encode())),
         (409, {"field": "name"}, {"status": 409, "context": {"field": "name"}}),
         (409, ["a", "b"], {"status": 409, "context": ["a", "b"]}),
         (409, None, {"status": 409}),

@@ -537,10 +537,15 @@ def test_unreachable_redis_stops_the_start() -> None:
         pytest.param(
             {"environment": "production", "secret_keys": "changeme" * 5}, "placeholder", id="weak"
         ),
+        pytest.param(
+            {"environment": "production", "secret_keys": "k9V2mQx7LpR4tYw8ZbN3cF6hJ1sD5gA0eUoI"},
+            "STOCKADE_WEB__ALLOWED_HOSTS",
+            id="no-hosts",
+        ),
     ],
 )
 def test_deployed_settings_must_be_complete(settings: dict[str, Any], words: str) -> None:
-    """A deployed application without a real secret is not made at all."""
+    """A deployed application without a real secret and host names is not made at all."""
     with pytest.raises(ConfigurationError, match=words):
         Stockade(Settings(**settings))
 
