@@ -59,10 +59,11 @@ def _with_async_driver(url: URL) -> URL:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection has no common type
     cursor = connection.cursor()
-    # Without these SQLite ignores foreign keys, and a reader waits for every writer.
+    # Without these SQLite ignores foreign keys, and a reader waits for every writer. The patience
+    # comes first, since the change of the journal has to wait for others too.
+    cursor.execute("PRAGMA busy_timeout=5000")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA busy_timeout=5000")
     cursor.close()
 
 

@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import func, select
 
 from stockade.errors import ConfigurationError
 from stockade.storage.sql.engines import store_errors
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 VERSION_TABLE: Final = "stockade_alembic_version"
+# Any number that other programs are unlikely to lock; this one spells "stockade".
+_LOCK: Final = int.from_bytes(b"stockade", "big")
 
 
 def _make_config(connection: Connection | None = None) -> Config:
@@ -34,11 +37,23 @@ def _make_config(connection: Connection | None = None) -> Config:
 async def upgrade_schema(engine: AsyncEngine) -> None:
     """Create or upgrade Stockade's tables in one transaction.
 
+    Several processes may do so at once: one works, the others wait and find nothing to do.
+
     Raises:
         StoreError: The database is away or refuses.
     """
     async with store_errors(), engine.begin() as connection:
-        await connection.run_sync(lambda inner: command.upgrade(_make_config(inner), "head"))
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        # Python's driver starts no transaction for the creation of a table; a failure half-way
+        # would leave tables without their version.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    command.upgrade(_make_config(connection), "head")
 
 
 async def check_schema(engine: AsyncEngine) -> None:

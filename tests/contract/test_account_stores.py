@@ -1,0 +1,245 @@
+"""Expect the same of every store of accounts."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from stockade.authentication import Account, AccountStore
+from stockade.core import TenantId, UserId, UserType
+from stockade.errors import StoreError
+from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.storage.sql import (
+    NewAccount,
+    SQLAccountStore,
+    create_account,
+    create_tenant,
+    join_tenant,
+    make_engine,
+    upgrade_schema,
+)
+from stockade.storage.sql.models import User
+
+ACME, ZETA = TenantId("acme"), TenantId("zeta")
+BEA = Account(
+    user_id=UserId("bea"),
+    email="bea@example.com",
+    user_type=UserType.USER,
+    password_hash="hash-of-bea",
+    active=True,
+    token_epoch=0,
+    # Not the first by name: what comes first has to come from the mark of the default.
+    tenant_id=ZETA,
+    roles=frozenset({"owner"}),
+)
+ELSEWHERE = dataclasses.replace(BEA, tenant_id=ACME, roles=frozenset({"member"}))
+ROOT = dataclasses.replace(
+    BEA,
+    user_id=UserId("root"),
+    email="root@example.com",
+    user_type=UserType.SUPER_ADMIN,
+    tenant_id=None,
+    roles=frozenset(),
+)
+
+
+class Deactivate(Protocol):
+    """Changes an account from below the store."""
+
+    def __call__(self, user_id: UserId, *, epoch: int) -> Awaitable[None]:
+        """Deactivate it and end its tokens."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Filled:
+    """A store with three rows, and a way to change one."""
+
+    store: AccountStore
+    deactivate: Deactivate
+
+
+async def fill(engine: AsyncEngine) -> None:
+    """Write the accounts into a database."""
+    await upgrade_schema(engine)
+    async with engine.begin() as connection:
+        for tenant in (ACME, ZETA):
+            await create_tenant(connection, tenant.title(), tenant_id=tenant)
+        for account in (BEA, ROOT):
+            new = NewAccount(
+                email=account.email.upper(),
+                password_hash=account.password_hash,
+                user_type=account.user_type,
+                user_id=account.user_id,
+            )
+            assert await create_account(connection, new) == account.user_id
+        await join_tenant(connection, BEA.user_id, ACME, role="member")
+        await join_tenant(connection, BEA.user_id, ZETA, role="owner", is_default=True)
+
+
+def open_sql(engine: AsyncEngine) -> Filled:
+    """Make a store of a database."""
+
+    async def deactivate(user_id: UserId, *, epoch: int) -> None:
+        async with engine.begin() as connection:
+            change = update(User).where(User.id == user_id)
+            await connection.execute(change.values(is_active=False, token_epoch=epoch))
+
+    return Filled(SQLAccountStore(engine), deactivate)
+
+
+def open_memory() -> Filled:
+    """Make a store in memory."""
+    store = MemoryAccountStore([BEA, ELSEWHERE, ROOT])
+
+    async def deactivate(user_id: UserId, *, epoch: int) -> None:
+        for account in (BEA, ELSEWHERE, ROOT):
+            if account.user_id == user_id:
+                store.put(dataclasses.replace(account, active=False, token_epoch=epoch))
+
+    return Filled(store, deactivate)
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def filled(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Filled]:
+    """One store of each kind, with the same accounts."""
+    if request.param == "memory":
+        yield open_memory()
+        return
+    url = f"sqlite:///{tmp_path}/accounts.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    engine = make_engine(url)
+    await fill(engine)
+    yield open_sql(engine)
+    await engine.dispose()
+
+
+async def test_an_account_is_found_by_its_address(filled: Filled) -> None:
+    """With the address comes the default tenant and the role in it."""
+    assert await filled.store.find_by_email("bea@example.com") == BEA
+    assert await filled.store.find_by_email("root@example.com") == ROOT
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        "nobody@example.com",
+        "BEA@example.com",
+        "%",
+        "bea@example.co_",
+        "' OR 1=1 --",
+        "a" * 9999,
+    ],
+    ids=lambda email: email[:12] or "empty",
+)
+async def test_an_address_is_compared_exactly(filled: Filled, email: str) -> None:
+    """No pattern, no quote and no other case finds anybody; addresses are kept in lower case."""
+    assert await filled.store.find_by_email(email) is None
+
+
+@pytest.mark.parametrize(
+    ("user_id", "tenant_id", "expected"),
+    [
+        (BEA.user_id, ZETA, BEA),
+        (BEA.user_id, ACME, ELSEWHERE),
+        (BEA.user_id, None, dataclasses.replace(BEA, tenant_id=None, roles=frozenset())),
+        (BEA.user_id, "other", dataclasses.replace(BEA, tenant_id=None, roles=frozenset())),
+        (BEA.user_id, "", dataclasses.replace(BEA, tenant_id=None, roles=frozenset())),
+        (ROOT.user_id, None, ROOT),
+        (ROOT.user_id, ACME, ROOT),
+        (UserId("nobody"), ACME, None),
+        (UserId(""), None, None),
+        (UserId("BEA"), ZETA, None),
+    ],
+    ids=str,
+)
+async def test_roles_are_those_of_the_tenant_that_was_asked_for(
+    filled: Filled, user_id: UserId, tenant_id: TenantId | None, expected: Account | None
+) -> None:
+    """Who is no member has no tenant and no role, whatever it is elsewhere."""
+    assert await filled.store.find_by_id(user_id, tenant_id) == expected
+
+
+async def test_a_change_is_seen_at_once(filled: Filled) -> None:
+    """The store itself remembers nothing; the default tenant stays the default."""
+    await filled.deactivate(BEA.user_id, epoch=7)
+    by_email = await filled.store.find_by_email(BEA.email)
+    assert by_email == dataclasses.replace(BEA, active=False, token_epoch=7)
+    by_id = await filled.store.find_by_id(BEA.user_id, ACME)
+    assert by_id == dataclasses.replace(ELSEWHERE, active=False, token_epoch=7)
+
+
+async def test_a_hash_is_replaced_once(filled: Filled) -> None:
+    """The old hash has to be the one that is stored: a change made meanwhile is not overwritten."""
+    store = filled.store
+    assert await store.replace_password_hash(BEA.user_id, old="hash-of-bea", new="new")
+    assert not await store.replace_password_hash(BEA.user_id, old="hash-of-bea", new="newer")
+    for tenant_id in (ZETA, ACME):
+        account = await store.find_by_id(BEA.user_id, tenant_id)
+        assert account is not None
+        assert account.password_hash == "new"
+    assert await store.find_by_email(BEA.email) == dataclasses.replace(BEA, password_hash="new")
+    assert await store.find_by_email(ROOT.email) == ROOT
+
+
+async def test_nobody_has_no_hash_to_replace(filled: Filled) -> None:
+    """For an account that is not there nothing changes."""
+    assert not await filled.store.replace_password_hash(UserId("nobody"), old="", new="x")
+
+
+async def test_an_account_shows_no_hash(filled: Filled) -> None:
+    """Logging an account does not log its password's hash."""
+    account = await filled.store.find_by_email(BEA.email)
+    assert "hash-of-bea" not in repr(account)
+    assert "hash" not in repr(NewAccount(email="x", password_hash="hash"))[:60].partition("(")[2]
+
+
+# --- What only databases do -------------------------------------------------------------------
+
+
+async def test_an_account_of_an_unknown_kind_is_not_guessed(tmp_path: Path) -> None:
+    """A row that this release does not understand is an error, never an ordinary user."""
+    engine = make_engine(f"sqlite:///{tmp_path}/accounts.db")
+    await fill(engine)
+    async with engine.begin() as connection:
+        await connection.execute(update(User).values(user_type="hyper_admin"))
+    store = SQLAccountStore(engine)
+    for question in (store.find_by_email(BEA.email), store.find_by_id(BEA.user_id, None)):
+        with pytest.raises(StoreError) as caught:
+            await question
+        assert caught.value.__cause__ is None
+        assert "hyper" not in str(caught.value)
+    await engine.dispose()
+
+
+async def test_a_database_without_tables_is_a_store_error(tmp_path: Path) -> None:
+    """The message names the kind of the driver's error, and nothing of the statement."""
+    engine = make_engine(f"sqlite:///{tmp_path}/empty.db")
+    store = SQLAccountStore(engine)
+    for question in (
+        store.find_by_email("secret@example.com"),
+        store.find_by_id(UserId("secret"), None),
+        store.replace_password_hash(UserId("secret"), old="secret", new="secret"),
+    ):
+        with pytest.raises(StoreError) as caught:
+            await question
+        assert "OperationalError" in str(caught.value)
+        assert "secret" not in f"{caught.value} {caught.value.__cause__}"
+    await engine.dispose()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("email", ["nul\0@example.com", "\ud800@example.com"], ids=ascii)
+async def test_what_postgresql_refuses_is_a_store_error(postgres_url: str, email: str) -> None:
+    """Text that the server takes in no form is an error that does not repeat it."""
+    engine = make_engine(postgres_url)
+    await fill(engine)
+    with pytest.raises(StoreError) as caught:
+        await SQLAccountStore(engine).find_by_email(email)
+    await engine.dispose()
+    assert "example.com" not in str(caught.value)

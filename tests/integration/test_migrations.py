@@ -1,0 +1,202 @@
+"""Bring Stockade's tables to the newest version on SQLite and PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from stockade.errors import ConfigurationError, StoreError
+from stockade.storage.sql import Base, check_schema, make_engine, upgrade_schema
+from stockade.storage.sql import migrate as migrate_module
+from stockade.storage.sql.migrate import VERSION_TABLE
+
+TABLES = {"stockade_users", "stockade_tenants", "stockade_memberships"}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/stockade.db"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
+
+
+@pytest.fixture
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on an empty database."""
+    opened = make_engine(url)
+    yield opened
+    await opened.dispose()
+
+
+async def tables_of(engine: AsyncEngine) -> set[str]:
+    """Return the names of all tables."""
+    async with engine.connect() as connection:
+        names = await connection.run_sync(lambda inner: inspect(inner).get_table_names())
+    return set(names)
+
+
+async def test_an_upgrade_makes_the_tables(engine: AsyncEngine) -> None:
+    """An empty database is not ready, and one upgrade makes it so."""
+    with pytest.raises(ConfigurationError) as caught:
+        await check_schema(engine)
+    assert "stockade db upgrade" in str(caught.value)
+    await upgrade_schema(engine)
+    await check_schema(engine)
+    assert await tables_of(engine) == {*TABLES, VERSION_TABLE}
+
+
+async def test_an_upgrade_can_be_repeated(engine: AsyncEngine) -> None:
+    """A database of the newest version stays as it is."""
+    await upgrade_schema(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO stockade_tenants (id, name) VALUES ('a', 'A')"))
+    await upgrade_schema(engine)
+    async with engine.connect() as connection:
+        count = await connection.execute(text("SELECT count(*) FROM stockade_tenants"))
+        assert count.scalar_one() == 1
+
+
+async def test_models_and_migrations_agree(engine: AsyncEngine) -> None:
+    """What the migrations make is what the models say: nothing is left to generate."""
+
+    def compare(connection: Connection) -> Any:  # noqa: ANN401 - operations of Alembic
+        options = {"version_table": VERSION_TABLE, "compare_server_default": True}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+
+    await upgrade_schema(engine)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(compare) == []
+
+
+async def test_names_of_constraints_agree(engine: AsyncEngine) -> None:
+    """Every constraint has the name of the models, so that a later migration can change it."""
+
+    def read(connection: Connection) -> set[str | None]:
+        found = inspect(connection)
+        names: set[str | None] = set()
+        for table in TABLES:
+            names.add(found.get_pk_constraint(table)["name"])
+            names |= {key["name"] for key in found.get_foreign_keys(table)}
+            names |= {key["name"] for key in found.get_unique_constraints(table)}
+            names |= {index["name"] for index in found.get_indexes(table)}
+        return names
+
+    await upgrade_schema(engine)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(read) >= {
+            "pk_stockade_users",
+            "pk_stockade_tenants",
+            "pk_stockade_memberships",
+            "uq_stockade_users_email",
+            "fk_stockade_memberships_user_id",
+            "fk_stockade_memberships_tenant_id",
+            "ix_stockade_memberships_tenant_id",
+        }
+
+
+async def test_an_upgrade_can_be_taken_back(engine: AsyncEngine) -> None:
+    """A downgrade leaves none of our tables."""
+    await upgrade_schema(engine)
+
+    def downgrade(connection: Connection) -> None:
+        command.downgrade(migrate_module._make_config(connection), "base")
+
+    async with engine.begin() as connection:
+        await connection.run_sync(downgrade)
+    assert await tables_of(engine) == {VERSION_TABLE}
+    await upgrade_schema(engine)
+    await check_schema(engine)
+
+
+async def test_processes_may_upgrade_at_once(url: str) -> None:
+    """Of several replicas that start together one upgrades, and the others wait for it."""
+    engines = [make_engine(url) for _ in range(4)]
+    await asyncio.gather(*(upgrade_schema(engine) for engine in engines))
+    for engine in engines:
+        await check_schema(engine)
+        await engine.dispose()
+
+
+async def test_a_failed_upgrade_leaves_nothing(engine: AsyncEngine) -> None:
+    """A migration that breaks half-way takes back what it did, so that it can be tried again."""
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE stockade_memberships (id INTEGER)"))
+    with pytest.raises(StoreError):
+        await upgrade_schema(engine)
+    assert await tables_of(engine) - {VERSION_TABLE} == {"stockade_memberships"}
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE stockade_memberships"))
+    await upgrade_schema(engine)
+    await check_schema(engine)
+
+
+@pytest.mark.parametrize("version", ["0000", "9999"])
+async def test_another_version_stops_the_start(engine: AsyncEngine, version: str) -> None:
+    """Tables of an older or a newer release are not used as if they fitted."""
+    await upgrade_schema(engine)
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE stockade_alembic_version SET version_num = :version"),
+            {"version": version},
+        )
+    with pytest.raises(ConfigurationError) as caught:
+        await check_schema(engine)
+    assert version in str(caught.value)
+
+
+async def test_an_applications_own_versions_are_left_alone(engine: AsyncEngine) -> None:
+    """Stockade's version stands in a table of its own, beside the application's."""
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        await connection.execute(text("INSERT INTO alembic_version VALUES ('theirs')"))
+    await upgrade_schema(engine)
+    async with engine.connect() as connection:
+        found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+        assert found.scalar_one() == "theirs"
+
+
+async def test_members_go_with_their_account(engine: AsyncEngine) -> None:
+    """A deleted account is no member any more, and a membership needs both sides."""
+    await upgrade_schema(engine)
+    join = "INSERT INTO stockade_memberships VALUES ('{}', 'a', 'member', true)"
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO stockade_tenants (id, name) VALUES ('a', 'A')"))
+        await connection.execute(
+            text(
+                "INSERT INTO stockade_users VALUES ('u', 'u@x', 'user', '', true, 0, '2026-01-01')"
+            )
+        )
+        await connection.execute(text(join.format("u")))
+    async with engine.connect() as connection:
+        with pytest.raises(IntegrityError):
+            await connection.execute(text(join.format("nobody")))
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM stockade_users"))
+        left = await connection.execute(text("SELECT count(*) FROM stockade_memberships"))
+        assert left.scalar_one() == 0
+
+
+def test_there_is_one_newest_version() -> None:
+    """The migrations form one line."""
+    script = ScriptDirectory.from_config(migrate_module._make_config())
+    assert len(script.get_heads()) == 1
+    assert len(script.get_bases()) == 1
+
+
+def test_a_percent_sign_in_the_path_is_only_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation may lie in any folder."""
+    monkeypatch.setattr(migrate_module, "__file__", "/odd%20folder/%(here)s/migrate.py")
+    config: Config = migrate_module._make_config()
+    assert config.get_main_option("script_location") == "/odd%20folder/%(here)s/migrations"
