@@ -17,6 +17,7 @@ from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import MutableMapping
 
 _DOCS_NAMES: Final = (
     "STOCKADE_API_DOCS__USERNAME",
@@ -48,7 +49,7 @@ def demo(
     listener = listen(host, read_port(port))
     end_on_signals()
     configure_logging()
-    set_defaults()
+    set_defaults(os.environ)
     try:
         asyncio.run(_serve(folder, listener, host))
     except KeyboardInterrupt:
@@ -72,13 +73,13 @@ def find_demo() -> Path:
     raise ConfigurationError(message)
 
 
-def set_defaults() -> None:
+def set_defaults(variables: MutableMapping[str, str]) -> None:
     """Set what the demo needs and the environment does not say.
 
     Raises:
         ConfigurationError: The environment is a deployed one.
     """
-    environment = os.environ.setdefault("STOCKADE_ENVIRONMENT", "local")
+    environment = variables.setdefault("STOCKADE_ENVIRONMENT", "local")
     if environment not in {"local", "test"}:
         message = (
             "the demo's passwords are known to everybody: it runs with STOCKADE_ENVIRONMENT=local "
@@ -86,9 +87,9 @@ def set_defaults() -> None:
         )
         raise ConfigurationError(message)
     # Off in a local environment otherwise (requirement R10), and something to see here.
-    os.environ.setdefault("STOCKADE_RATE_LIMITING__ENABLED", "true")
-    if not any(os.environ.get(name) for name in _DOCS_NAMES):
-        os.environ.update(_DOCS_LOGIN)
+    variables.setdefault("STOCKADE_RATE_LIMITING__ENABLED", "true")
+    if not any(variables.get(name) for name in _DOCS_NAMES):
+        variables.update(_DOCS_LOGIN)
 
 
 async def _serve(folder: Path, listener: socket.socket, host: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging.config
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _MAXIMUM_PORT: Final = 65_535
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 _LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -42,7 +44,7 @@ def read_port(text: str) -> int:
     Raises:
         ConfigurationError: It is none.
     """
-    if not (text.isascii() and text.isdigit() and int(text) <= _MAXIMUM_PORT):
+    if not _PORT.fullmatch(text) or int(text) > _MAXIMUM_PORT:
         message = f"a port is a number from 0 to {_MAXIMUM_PORT}: --port or STOCKADE_DEMO_PORT"
         raise ConfigurationError(message)
     return int(text)
@@ -66,6 +68,9 @@ def listen(host: str, port: int) -> socket.socket:
             reason = (error.strerror or type(error).__name__).partition(" (")[0]
             message = f"can't listen on {host!r}: {reason}"
         raise ConfigurationError(message) from error
+    except UnicodeError as error:
+        # Python encodes names itself, and raises this for a label of more than 63 characters.
+        raise ConfigurationError("can't listen on a name that is no host name") from error
 
 
 def _open_socket(host: str, port: int) -> socket.socket:

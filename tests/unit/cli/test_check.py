@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.helpers import CommandLine, Ran, write_module
+
+HEAD = """
+from datetime import timedelta
+from fastapi import Depends, FastAPI
+from stockade import (
+    Settings, Stockade, current_principal, public, rate_limit, require_fresh, require_role,
+    unlimited,
+)
+app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+"""
+INSTALL = """
+stockade = Stockade(Settings(rate_limiting={"enabled": True}))
+stockade.install(app)
+"""
+HEALTH = """
+@app.get("/health")
+@public("probe of the load balancer")
+async def health() -> None: ...
+"""
+
+
+@pytest.fixture
+def check(run: CommandLine, tmp_path: Path) -> "Check":
+    """Run `check` on the source of a module."""
+    return Check(run, tmp_path)
+
+
+class Check:
+    def __init__(self, run: CommandLine, folder: Path) -> None:
+        self._run = run
+        self._folder = folder
+
+    def __call__(self, *parts: str) -> Ran:
+        """Check the application that the parts make up."""
+        return self._run("check", write_module(self._folder, "".join(parts)) + ":app")
+
+
+def test_routes_are_listed(check: Check) -> None:
+    """Each route is a line with who may call it and how often."""
+    ran = check(HEAD, INSTALL, HEALTH)
+    assert (ran.status, ran.err) == (0, "")
+    [line] = [line for line in ran.out.splitlines() if line.startswith("GET /health")]
+    assert line.split("  ")[-1].strip() == "address:60/60s"
+    assert "public" in line
+    assert "probe of the load balancer" in line
+    assert "every layer in force" in ran.out
+
+
+def test_needs_are_listed(
+    check: Check, run: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Roles, fresh sign-ins and limits of a route are in its line."""
+    url = f"sqlite:///{tmp_path / 'a.sqlite3'}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    run("db", "upgrade")
+    ran = check(
+        HEAD,
+        INSTALL,
+        """
+@app.get("/roles", dependencies=[Depends(require_role("owner", "admin"))])
+@rate_limit("7/hour")
+async def roles() -> None: ...
+@app.get("/fresh", dependencies=[Depends(require_fresh(timedelta(minutes=5)))])
+async def fresh() -> None: ...
+@app.get("/free", dependencies=[unlimited("for the tests"), Depends(current_principal)])
+async def free() -> None: ...
+@app.get("/closed")
+async def closed() -> None: ...
+""",
+    )
+    assert ran.status == 0, ran.err
+    lines = {line.split()[1]: line for line in ran.out.splitlines() if line.startswith("GET ")}
+    assert "admin|owner" in lines["/roles"]
+    assert "user:7/3600s" in lines["/roles"]
+    assert "a sign-in within 0:05:00" in lines["/fresh"]
+    assert "for the tests" in lines["/free"]
+    assert "closed" in lines["/closed"].split()
+
+
+def test_layer_that_is_not_in_force(check: Check) -> None:
+    """An application that can't start is told in one line, with status 2."""
+    ran = check(
+        HEAD, INSTALL, "@app.get('/me', dependencies=[Depends(current_principal)])\ndef me(): ..."
+    )
+    assert (ran.status, ran.out) == (2, "")
+    assert "there are no accounts" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_every_problem_is_a_line(check: Check) -> None:
+    """Two problems are two lines."""
+    source = "@app.get('/{0}')\n@public('for the tests')\ndef {0}(text: str): ...\n"
+    ran = check(HEAD, INSTALL, source.format("one"), source.format("two"))
+    assert ran.status == 2
+    assert [line.startswith("stockade: GET /") for line in ran.err.splitlines()] == [True, True]
+
+
+def test_tables_that_are_missing(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database without our tables is told, with the command that creates them."""
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    ran = check(HEAD, INSTALL, HEALTH)
+    assert (ran.status, ran.out) == (2, "")
+    assert "stockade db upgrade" in ran.err
+
+
+@pytest.mark.parametrize("rest", ["", "app = None\n"], ids=["unprotected", "nothing"])
+def test_application_without_stockade(check: Check, rest: str) -> None:
+    """An application without Stockade is no success."""
+    ran = check(HEAD, HEALTH, rest)
+    assert (ran.status, ran.out) == (2, "")
+    assert "has no Stockade" in ran.err
+
+
+def test_handlers_are_not_called(check: Check) -> None:
+    """Checking serves nothing: no handler of the application runs."""
+    ran = check(HEAD, INSTALL, HEALTH.replace("...", "raise SystemExit(9)"))
+    assert ran.status == 0, ran.err
