@@ -63,9 +63,7 @@ def install_docs(app: FastAPI, *, connect_origins: tuple[str, ...] = ()) -> tupl
                 route.endpoint = route.app = _endpoint(
                     docs_route, app=app, paths=paths, connect_origins=connect_origins
                 )
-            if type(route) is Route:
-                # It only overrides a method, so the object may become one of these as it is.
-                route.__class__ = QuickRoute
+            _quicken(route)
         _add_assets(app, found, paths)
     return _find(app)
 
@@ -140,26 +138,31 @@ class QuickRoute(Route):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match as any route does, if the fixed part of the path is in the request's at all."""
-        try:
-            fixed = self._fixed
-        except AttributeError:
-            self._fixed = fixed = self.path.partition("{")[0]
-        return super().matches(scope) if fixed in scope["path"] else (Match.NONE, {})
+        return super().matches(scope) if self.fixed in scope["path"] else (Match.NONE, {})
 
-    _fixed: str
+    fixed: str
+    """What stands before the first parameter of the path."""
+
+
+def _quicken(route: Route) -> None:
+    if type(route) is Route:
+        # The class only overrides a method, so that the object may become one of these as it is.
+        route.__class__ = QuickRoute
+        route.fixed = route.path.partition("{")[0]  # type: ignore[attr-defined]  # Since the line above.
 
 
 def _add_assets(app: FastAPI, found: tuple[DocsRoute, ...], paths: DocsPaths) -> None:
     kinds = {docs_route.kind for docs_route in found}
     if DocsKind.ASSETS in kinds or kinds <= {DocsKind.OPENAPI}:
         return
-    route = QuickRoute(
+    route = Route(
         f"{paths.assets}/{{file}}",
         assets_endpoint(),
         methods=["GET"],
         name="stockade_docs_assets",
         include_in_schema=False,
     )
+    _quicken(route)
     # Right after the last of FastAPI's own, which stand before every route of the application: one
     # that catches all paths would otherwise answer in its place.
     routes = app.router.routes

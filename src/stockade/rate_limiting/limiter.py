@@ -124,7 +124,7 @@ class RateLimiter:
             limits.append(
                 _bind(rule, route=route, label=label, taken={item.name for item in limits})
             )
-        return _compile(limits)
+        return compile_limits(limits)
 
     async def check(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> None:
         """Take one request from all limits, or refuse it and take from none.
@@ -204,7 +204,8 @@ def _refusal(
     )
 
 
-def _compile(limits: Sequence[BoundLimit]) -> CompiledLimits:
+def compile_limits(limits: Sequence[BoundLimit]) -> CompiledLimits:
+    """Compute what is the same for each request."""
     return CompiledLimits(
         limits=tuple(limits),
         policy_header=(RATE_LIMIT_POLICY, render_policies(limits)),
@@ -217,8 +218,8 @@ def _compile(limits: Sequence[BoundLimit]) -> CompiledLimits:
 def _join(before: CompiledLimits | None, after: CompiledLimits | None) -> CompiledLimits | None:
     """Join what is checked before and after authentication, for one trip to the store."""
     if before is None or after is None:
-        return after if before is None else _compile(_by_address(before))
-    return _compile((*_by_address(before), *after.limits))
+        return after if before is None else compile_limits(_by_address(before))
+    return compile_limits((*_by_address(before), *after.limits))
 
 
 def _by_address(before: CompiledLimits) -> list[BoundLimit]:

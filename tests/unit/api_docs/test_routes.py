@@ -8,7 +8,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.testclient import TestClient
 
 from stockade.api_docs import DocsKind, install_docs
@@ -264,3 +264,28 @@ def test_extra_origins_reach_the_policy() -> None:
     install_docs(app, connect_origins=("https://login.example.com",))
     policy = TestClient(app).get("/docs").headers["content-security-policy"]
     assert "connect-src 'self' https://login.example.com;" in policy
+
+
+@pytest.mark.parametrize("prefix", ["", "/sub"])
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"])
+def test_each_page_is_found(prefix: str, path: str) -> None:
+    """The shortcut past the documentation leads nobody past a page, mounted or not."""
+    inner = FastAPI()
+    outer = FastAPI(openapi_url=None)
+    outer.mount("/sub", inner)
+    app = outer if prefix else inner
+    before = TestClient(app).get(prefix + path, follow_redirects=False).status_code
+    install_docs(inner)
+    after = TestClient(app).get(prefix + path, follow_redirects=False).status_code
+    assert (before, after) == (200, 200)
+
+
+@pytest.mark.parametrize("path", ["/x/docs", "/docs/x", "/docsx", "/Docs", "/redoc/"])
+def test_a_path_that_only_contains_a_page_is_no_page(path: str) -> None:
+    """The shortcut decides on nothing by itself: the route still has to match."""
+    app = FastAPI()
+    install_docs(app)
+    for route in app.router.routes:
+        assert isinstance(route, Route)
+        scope = {"type": "http", "method": "GET", "path": path, "root_path": ""}
+        assert route.matches(scope)[0] is Match.NONE

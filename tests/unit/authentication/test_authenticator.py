@@ -353,3 +353,43 @@ async def test_any_header_is_a_refusal(header: bytes) -> None:
     """Whatever bytes come, nobody is let in and nothing else is raised."""
     with pytest.raises(UnauthenticatedError):
         await BENCH.call(header)
+
+
+async def test_a_peek_finds_who_was_verified_lately() -> None:
+    """Within the lifetime the caller is known without a look at signature or store."""
+    bench = Bench()
+    header = bench.header()
+    assert bench.authenticator.peek(header) is None
+    principal = await bench.call(header)
+    bench.clock.advance(LIFETIME - 0.01)
+    assert bench.authenticator.peek(header) is principal
+    assert (bench.verified, bench.store.asked) == (1, 1)
+    bench.clock.advance(0.01)
+    assert bench.authenticator.peek(header) is None
+
+
+async def test_a_peek_sees_the_end_of_a_token() -> None:
+    """A remembered token that has expired is nobody, in the middle of the cache's lifetime too."""
+    bench = Bench(identity_cache_lifetime=5)
+    header = bench.header()
+    lifetime = bench.tokens.issue(ANA).expires_in
+    bench.clock.advance(lifetime - 1)
+    await bench.call(header)
+    assert bench.authenticator.peek(header) is not None
+    bench.clock.advance(1)
+    assert bench.authenticator.peek(header) is None
+
+
+@given(st.none() | st.binary(max_size=200))
+def test_a_peek_knows_nobody_by_itself(header: bytes | None) -> None:
+    """Whatever is sent, nobody is known who was not verified."""
+    assert Bench().authenticator.peek(header) is None
+
+
+async def test_a_peek_takes_the_whole_header() -> None:
+    """A remembered header with one byte more, less or other is unknown."""
+    bench = Bench()
+    header = bench.header()
+    await bench.call(header)
+    for other in (header + b" ", header[:-1], header.lower(), header[7:]):
+        assert bench.authenticator.peek(other) is None

@@ -144,3 +144,10 @@ def test_roles_that_do_not_exist_are_found() -> None:
     policy = Policy(roles=(frozenset({"admin", "onwer"}), frozenset({"super_admin"})))
     assert unknown_roles(policy, ["admin", "owner"]) == {"onwer"}
     assert unknown_roles(Policy(), []) == frozenset()
+
+
+def test_without_a_time_no_sign_in_is_fresh() -> None:
+    """A caller of `decide` that forgets the time gets a refusal where freshness is asked."""
+    asked = Policy(step_up=timedelta(seconds=60))
+    assert not decide(asked, make_principal(), now=None).granted
+    assert decide(Policy(), make_principal(), now=None).granted

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.core.limits import LimitRule
-from stockade.rate_limiting.gcra import take
-from stockade.rate_limiting.headers import render_policies, render_states
+from stockade.rate_limiting.gcra import capacity_of, charge_of, take
+from stockade.rate_limiting.headers import render_debts, render_policies, render_states
+from stockade.rate_limiting.limiter import compile_limits
 from stockade.rate_limiting.models import BoundLimit, KeyKind, LimitState
 
 RULE = LimitRule(amount=100, window=60)
@@ -47,3 +48,26 @@ def test_more_is_there_at_the_told_time(amount: int, window: int, taken: int, wa
     assert later.remaining + 1 > state.remaining
     if not state.allowed:
         assert told <= max(1, -(-round(state.retry_after * 1_000_000) // 1_000_000))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 500), st.integers(1, 86_400), st.integers(1, 5)),
+        min_size=1,
+        max_size=3,
+    ),
+    st.integers(0, 10**9),
+)
+def test_both_ways_to_write_agree(limits: list[tuple[int, int, int]], debt: int) -> None:
+    """What is written from bare debts is what is written from whole states."""
+    rules = [
+        LimitRule(amount=max(amount, cost), window=window, cost=cost)
+        for amount, window, cost in limits
+    ]
+    bound = tuple(replace(LIMIT, rule=rule, name=f"n{at}") for at, rule in enumerate(rules))
+    taken = [take(min(debt, capacity_of(rule) - charge_of(rule).amount), rule) for rule in rules]
+    assert all(state.allowed for _, state in taken)
+    compiled = compile_limits(bound)
+    assert render_debts(compiled, [after for after, _ in taken]) == render_states(
+        bound, [state for _, state in taken]
+    )

@@ -365,3 +365,39 @@ async def test_defaults_of_a_slowapi_limiter(limiter: RateLimiter) -> None:
     assert await count(limiter, second, make_exchange()) == 1
     after = limiter.plan(SIGNED_IN, route="GET /x").after
     assert await count(limiter, after, make_exchange(user="1")) == 2
+
+
+async def test_together_counts_in_the_same_buckets(limiter: RateLimiter) -> None:
+    """Whether both limits are checked in one trip or in two, each request counts once in each."""
+    plan = limiter.plan(SIGNED_IN, route="GET /x")
+    stranger, known = make_exchange(), make_exchange(user="7")
+    assert await count(limiter, plan.before, stranger, tries=2) == 2
+    assert await count(limiter, plan.after, known, tries=2) == 2
+    assert await count(limiter, plan.together, known) == 2
+    assert await count(limiter, plan.after, known) == 0
+    assert await count(limiter, plan.before, stranger) == 2
+
+
+async def test_together_the_address_is_counted_as_an_address(limiter: RateLimiter) -> None:
+    """A known caller gets no second allowance by address: the limit stays that of the address."""
+    plan = limiter.plan(SIGNED_IN, route="GET /x")
+    passed = [
+        await count(limiter, plan.together, make_exchange(user=str(n)), tries=1) for n in range(8)
+    ]
+    assert passed == [1] * 6 + [0] * 2
+
+
+def test_together_holds_every_limit(limiter: RateLimiter) -> None:
+    """No limit of a route is lost where its limits are joined."""
+    for policy in (SIGNED_IN, Policy(authenticated=True, limits=parse_rules("5/second; 9/hour"))):
+        plan = limiter.plan(policy, route="GET /x")
+        assert plan.before is not None
+        assert plan.after is not None
+        assert plan.together is not None
+        apart = [limit.suffix for limit in (*plan.before.limits, *plan.after.limits)]
+        assert [limit.suffix for limit in plan.together.limits] == apart
+
+
+def test_together_on_an_open_route(limiter: RateLimiter) -> None:
+    """A route that asks for nobody has nothing to join."""
+    assert limiter.plan(PUBLIC, route="GET /x").together is None

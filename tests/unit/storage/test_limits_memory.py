@@ -5,12 +5,13 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from stockade.core.limits import LimitRule
 from stockade.rate_limiting import LimitRequest
+from stockade.rate_limiting.gcra import charge_of
 from stockade.storage.memory import MemoryLimitStore
 from tests.unit.rate_limiting.helpers import ManualClock
 
@@ -182,3 +183,62 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase
 TestStoreAgainstModel.settings = settings(max_examples=40, stateful_step_count=30)
+
+
+RULES = [LimitRule(amount=5, window=60), LimitRule(amount=8, window=3600, cost=3), SECOND]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(
+                st.tuples(st.sampled_from("abc"), st.sampled_from(RULES)), min_size=1, max_size=3
+            ),
+            st.sampled_from([0.0, 0.0, 0.3, 7.0, 100.0]),
+        ),
+        max_size=40,
+    )
+)
+def test_both_ways_to_take_agree(steps: list[tuple[list[tuple[str, LimitRule]], float]]) -> None:
+    """Taking at once and taking by `acquire` pass, refuse and charge the same."""
+    clock = ManualClock()
+    quick, plain = MemoryLimitStore(clock=clock), MemoryLimitStore(clock=clock)
+    for wanted, pause in steps:
+        requests = [LimitRequest(f"{name}{rule.window}", rule) for name, rule in wanted]
+        keys = [request.key for request in requests]
+        expected = asyncio.run(plain.acquire(requests))
+        debts = quick.charge(keys, [charge_of(request.rule) for request in requests])
+        if debts is None:
+            assert asyncio.run(quick.acquire(requests)) == expected
+            assert len(set(keys)) < len(keys) or not all(state.allowed for state in expected)
+        else:
+            assert all(state.allowed for state in expected)
+            assert [debt / 1_000_000 for debt in debts] == [state.reset_after for state in expected]
+        clock.advance(pause)
+
+
+def test_a_refusal_at_once_takes_nothing(clock: ManualClock) -> None:
+    """Where one bucket has too little, none is touched."""
+    store = MemoryLimitStore(clock=clock)
+    full, empty = charge_of(MINUTE), charge_of(LimitRule(amount=1, window=60))
+    assert store.charge(["b"], [empty]) is not None
+    assert store.charge(["a", "b"], [full, empty]) is None
+    assert store.charge(["a"], [full]) == [full.amount]
+
+
+def test_taking_at_once_stays_bounded(clock: ManualClock) -> None:
+    """A flood that is decided at once takes no more room than the store may have."""
+    store = MemoryLimitStore(clock=clock, max_keys=100)
+    for n in range(2000):
+        assert store.charge([f"{{ip:{n}}}x", f"{{user:{n}}}x"], [charge_of(MINUTE)] * 2)
+    assert len(store) == 100
+
+
+def test_threads_take_no_more_than_there_is() -> None:
+    """Requests that are decided at once in several threads share the limit exactly."""
+    store = MemoryLimitStore()
+    charge = charge_of(LimitRule(amount=500, window=86_400))
+    with ThreadPoolExecutor(4) as pool:
+        passed = pool.map(lambda _: store.charge(["k"], [charge]) is not None, range(1000))
+    assert sum(passed) == 500

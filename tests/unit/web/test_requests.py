@@ -1,4 +1,6 @@
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from stockade.core import Exchange
 from stockade.web import ClientAddresses, HostAllowList, WebSettings
-from stockade.web.requests import RequestReader
+from stockade.web.requests import RequestIds, RequestReader
 
 HOST = (b"host", b"example.com")
 RANDOM_ID = re.compile(r"[0-9a-f]{32}")
@@ -209,3 +211,42 @@ def test_any_headers_give_a_verdict(headers: list[tuple[bytes, bytes]], peer: st
         assert exchange.host == dict(headers)[b"host"]
     else:
         assert reason.startswith("web.")
+
+
+def test_identifiers_of_threads_do_not_repeat() -> None:
+    """However many are made, also by several threads, each is new and of 128 bits."""
+    ids = RequestIds()
+    with ThreadPoolExecutor(4) as pool:
+        made = [
+            name
+            for part in pool.map(lambda _: [ids.make() for _ in range(1000)], range(4))
+            for name in part
+        ]
+    assert len(set(made)) == 4000
+    assert all(RANDOM_ID.fullmatch(name) for name in made)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_makes_identifiers_of_its_own() -> None:
+    """A worker that was forked does not repeat what its parent gives out."""
+    ids = RequestIds()
+    ids.make()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, ids.make().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        theirs = pipe.read()
+    assert RANDOM_ID.fullmatch(theirs)
+    assert theirs not in {ids.make() for _ in range(500)}
+
+
+@pytest.mark.parametrize(
+    "length", [b"", b"+5", b" 5", b"5 ", b"1_0", b"0x5", b"-1", b"9" * 19, b"\xd9\xa5"]
+)
+def test_only_digits_are_a_length(length: bytes) -> None:
+    """What a lenient reader would take for a number is refused."""
+    assert read((b"content-length", length))[1] == "web.bad_content_length"
