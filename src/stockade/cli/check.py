@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from stockade.cli.loops import run
 from stockade.cli.output import make_console
 from stockade.cli.targets import load_target
 from stockade.errors import ConfigurationError
@@ -32,7 +32,7 @@ def check(
     The database, if there is one, must be there and up to date.
     """
     stockade = _find_stockade(load_target(target), target)
-    plans = asyncio.run(_prove(stockade))
+    plans = run(_prove(stockade))
     _print_plans(plans)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
+from stockade.cli.loops import run
 from stockade.cli.output import make_console
 from stockade.errors import ConfigurationError
 
@@ -30,7 +30,7 @@ def upgrade(
     ] = None,
 ) -> None:
     """Create Stockade's tables, or bring them to the version of this release."""
-    asyncio.run(_upgrade(database_url or _url_of_settings()))
+    run(_upgrade(database_url or _url_of_settings()))
     make_console().print("Stockade's tables are up to date.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.util
 import os
@@ -40,6 +39,7 @@ def demo(
 
     DATABASE_URL and REDIS_URL, if they are set, take the place of what is embedded.
     """
+    from stockade.cli.loops import run
     from stockade.cli.serving import configure_logging, end_on_signals, listen, read_port
 
     folder = find_demo()
@@ -51,7 +51,7 @@ def demo(
     configure_logging()
     set_defaults(os.environ)
     try:
-        asyncio.run(_serve(folder, listener, host))
+        run(_serve(folder, listener, host))
     except KeyboardInterrupt:
         # Ctrl-C is how the demo ends.
         pass
@@ -96,13 +96,18 @@ async def _serve(folder: Path, listener: socket.socket, host: str) -> None:
     from stockade.cli.serving import AnnouncedServer
 
     notes = load_demo(folder)
-    await notes.prepare_database()
-    # What is not in force is told in one line, before the server starts to log.
-    await notes.stockade.start()
     server = AnnouncedServer(
         notes.app, on_start=lambda: announce(notes, host, listener.getsockname()[1])
     )
-    await server.serve(sockets=[listener])
+    try:
+        await notes.prepare_database()
+        # What is not in force is told in one line, before the server starts to log.
+        await notes.stockade.start()
+        await server.serve(sockets=[listener])
+    finally:
+        # The application's own end does the same, where it has come as far as that.
+        await notes.stockade.stop()
+        await notes.engine.dispose()
     if not server.started:
         message = "the demo did not start"
         raise ConfigurationError(message)
