@@ -147,7 +147,9 @@ class Guard:
         exchange.decision = Decision(granted=False, reason=denied.reason)
         # The limiter records its own refusals, with the name of the limit.
         if denied.reason != "rate_limiting.exceeded":
-            self._events.emit(event_name_for(denied.reason), scope=scope, reason=denied.reason)
+            away = isinstance(error, StoreError)
+            name = "web.server_error" if away else event_name_for(denied.reason)
+            self._events.emit(name, scope=scope, reason=denied.reason)
         await refuse(problem_for(denied), scope, receive, send, request_id=exchange.request_id)
 
     async def serve_unbound(self, scope: Scope, receive: Receive, send: Send) -> None:
