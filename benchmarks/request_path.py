@@ -5,9 +5,9 @@ the same endpoint, a JSON POST with a Pydantic body, called in process. The vari
 short slices, so that whatever else the machine does meets all of them. For each the least time of a
 request is printed, with what it adds to the bare endpoint's least and the ratio of the two; then
 the median time, and the median of the ratios within a turn. On a busy machine the least is what the
-code costs, and the median what the neighbours add. Before anything is measured each variant has to answer 200, and each that claims to protect
-has to refuse a request without a token, with a forged one and (where it asks for a role) without
-the role.
+code costs, and the median what the neighbours add. Before anything is measured each variant has to
+answer 200, and each that claims to protect has to refuse a request without a token, with a forged
+one and (where it asks for a role) without the role.
 """
 
 import argparse
