@@ -149,6 +149,50 @@ def test_snippets_run_as_they_stand(tmp_path: Path) -> None:
     assert found["html"] == "<p>a</p>"
 
 
+def test_minimal_example(tmp_path: Path) -> None:
+    """The smallest example runs by the four commands that it names."""
+    environment = demo_environment(
+        tmp_path,
+        {
+            "STOCKADE_ENVIRONMENT": "local",
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'app.sqlite3'}",
+        },
+    )
+
+    def run(*command: str, given: str = "") -> str:
+        ran = subprocess.run(
+            [sys.executable, *command],
+            cwd=ROOT / "examples" / "minimal",
+            env=environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    run("-m", "stockade", "db", "upgrade")
+    run("add_account.py", "ada@example.com", "Acme", "admin", given="a password of ada\n")
+    assert "POST /announcements" in run("-m", "stockade", "check", "main:app")
+    script = """
+from starlette.testclient import TestClient
+from main import app
+with TestClient(app) as client:
+    form = {"username": "ada@example.com", "password": "a password of ada"}
+    token = client.post("/auth/token", data=form).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    print(client.get("/greeting", headers=headers).json())
+    print(client.post("/announcements", headers=headers, json={"text": "hi"}).json()["from"])
+    print(client.post("/announcements", json={"text": "hi"}).status_code)
+"""
+    assert run("-c", script).split("\n")[:3] == [
+        "Hello, ada@example.com",
+        "ada@example.com",
+        "401",
+    ]
+
+
 def test_deployed_environment_gets_no_demo_accounts(tmp_path: Path) -> None:
     """In production nothing is migrated or seeded: without tables, the start is refused."""
     script = """
