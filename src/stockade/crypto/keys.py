@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MINIMUM_LENGTH = 32
-_MINIMUM_ENTROPY_BITS = 96.0
+# The least of 300,000 random secrets of 32 hexadecimal digits reached 86 by this estimate.
+_MINIMUM_ENTROPY_BITS = 80.0
 _GROUP = 3
 _PLACEHOLDERS = (
     "changeme",
