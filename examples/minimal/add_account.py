@@ -16,15 +16,17 @@ from stockade.storage.sql import (
 )
 from stockade.storage.sql.engines import store_errors
 
+# For a password that stands alone (NIST SP 800-63B-4, section 3.1.1.2).
+SHORTEST_PASSWORD = 15
+
 
 async def add_account(settings: Settings, email: str, company: str, role: str) -> None:
     if settings.database_url is None:
         message = "no database: set STOCKADE_DATABASE_URL"
         raise ConfigurationError(message)
     password = getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    shortest = settings.authentication.password_min_length
-    if len(password) < shortest:
-        message = f"a password has at least {shortest} characters"
+    if len(password) < SHORTEST_PASSWORD:
+        message = f"a password has at least {SHORTEST_PASSWORD} characters"
         raise ConfigurationError(message)
     hasher = BcryptHasher(cost=settings.authentication.bcrypt_cost)
     account = NewAccount(email=email, password_hash=hasher.hash(password))
