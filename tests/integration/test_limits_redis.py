@@ -207,8 +207,16 @@ async def test_closing_answers_who_waits(server: Server) -> None:
     async with asyncio.timeout(5):
         outcomes = await waiting
     assert all(isinstance(outcome, StoreError) for outcome in outcomes)
-    with pytest.raises(StoreError):
-        await store.acquire([LimitRequest("{a}x", RULE)])
+
+
+async def test_a_closed_store_opens_again(server: Server) -> None:
+    """An application that stops and starts again counts on in the same store."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+    await store.acquire([LimitRequest("{a}x", RULE)])
+    await store.close()
+    (state,) = await store.acquire([LimitRequest("{a}x", RULE)])
+    assert (state.allowed, state.remaining) == (True, 3)
+    await store.close()
 
 
 async def test_a_request_right_after_an_answer_is_sent(server: Server) -> None:
