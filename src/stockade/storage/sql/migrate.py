@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import func, select
 
 from stockade.errors import ConfigurationError
@@ -40,6 +41,7 @@ async def upgrade_schema(engine: AsyncEngine) -> None:
     Several processes may do so at once: one works, the others wait and find nothing to do.
 
     Raises:
+        ConfigurationError: The tables are those of a later release.
         StoreError: The database is away or refuses.
     """
     async with store_errors(), engine.begin() as connection:
@@ -53,7 +55,11 @@ def _upgrade(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    command.upgrade(_make_config(connection), "head")
+    try:
+        command.upgrade(_make_config(connection), "head")
+    except CommandError as error:
+        message = "Stockade's tables are at a version that this release does not know"
+        raise ConfigurationError(message) from error
 
 
 async def check_schema(engine: AsyncEngine) -> None:
