@@ -21,16 +21,16 @@ TOKEN=$(curl -s {origin}/auth/token -d username={member} -d password={password} 
 sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
 
 # 200: the notes of Acme, and no others.
-curl -si -H "Authorization: Bearer $TOKEN" {origin}/notes
+curl -siw '\\n' -H "Authorization: Bearer $TOKEN" {origin}/notes
 
 # 401: nobody is signed in.
-curl -si {origin}/notes
+curl -siw '\\n' {origin}/notes
 
 # 403: a member is no admin.
-curl -si -X POST -H "Authorization: Bearer $TOKEN" {origin}/companies/admin-endpoint
+curl -siw '\\n' -X POST -H "Authorization: Bearer $TOKEN" {origin}/companies/admin-endpoint
 
 # 404: this note exists, but it belongs to Globex.
-curl -si -H "Authorization: Bearer $TOKEN" {origin}/notes/globex-welcome
+curl -siw '\\n' -H "Authorization: Bearer $TOKEN" {origin}/notes/globex-welcome
 
 # 429: the sixth export within a minute is one too many.
 for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' \
