@@ -46,10 +46,10 @@ def demo(
     if not any(map(importlib.util.find_spec, _WEBSOCKETS)):
         message = "the demo needs a library for websockets: pip install 'stockade[demo]'"
         raise ConfigurationError(message)
+    set_defaults(os.environ)
     listener = listen(host, read_port(port))
     end_on_signals()
     configure_logging()
-    set_defaults(os.environ)
     try:
         run(_serve(folder, listener, host))
     except KeyboardInterrupt:
