@@ -103,8 +103,7 @@ class Snapshot:
         """Tell whether routes, mounts or policies have changed since.
 
         The lists are compared element by element, which costs a few nanoseconds a route and notices
-        every way to change
-        them: appended, removed, replaced, or another list in their place.
+        every way to change them: appended, removed, replaced, or another list in their place.
         """
         if revision() != self._revision:
             return True
