@@ -77,8 +77,6 @@ def sign_in(page: Page, email: str, password: str) -> None:
 def call(page: Page, operation: Locator) -> str:
     """Execute an operation and return what the page shows of the answer."""
     operation.locator(".opblock-summary-control").click()
-    if operation.locator("button.try-out__btn:not(.cancel)").count():
-        operation.locator("button.try-out__btn").click()
     operation.locator("button.execute").click()
     live = operation.locator(".live-responses-table .response").first
     expect(live).to_be_visible()

@@ -18,8 +18,6 @@ from stockade.errors import ConfigurationError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from starlette.types import ASGIApp
-
 _MAXIMUM_PORT: Final = 65_535
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _LOGGING: Final[dict[str, Any]] = {
@@ -100,7 +98,7 @@ class AnnouncedServer(uvicorn.Server):
         on_start: Called once, when requests are answered.
     """
 
-    def __init__(self, app: ASGIApp, *, on_start: Callable[[], None]) -> None:
+    def __init__(self, app: Callable[..., Any], *, on_start: Callable[[], None]) -> None:
         # The address of the client is for the application to find, which knows its proxies; the
         # access log would repeat query strings, and events are logged in its place.
         config = uvicorn.Config(
