@@ -80,6 +80,15 @@ def pytest_configure() -> None:
             del os.environ[name]
 
 
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """Keep what a test puts into the environment, such as the demo's settings, from the next one."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 def _miss(reason: str) -> NoReturn:
     """Skip the test, or fail it under CI, where every server must be there."""
     if os.environ.get("CI") == "true":

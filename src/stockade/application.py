@@ -96,6 +96,7 @@ class Stockade:
         )
         self.session = TenantSessionDependency(self._databases.make_session)
         self._accounts = accounts or self._databases.accounts
+        self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
         self._pool = HashingPool(
@@ -183,12 +184,13 @@ class Stockade:
         if self._lifecycle is not None:
             await self._lifecycle.close()
 
-    async def _start(self) -> None:
+    async def _start(self) -> dict[str, str]:
         binder = self._binder
         if binder is None:
-            return
+            return {}
         await self._databases.check()
-        await self._limiter.store.ping()
+        if self._limits_on:
+            await self._limiter.store.ping()
         # The planted application first: its policies would make the bound tree look changed.
         await prove_routing(self._make_planted_binder, self._make_guard)
         binder.bind()
@@ -199,6 +201,24 @@ class Stockade:
         await prove_authentication(self._authenticator())
         prove_sanitization()
         await self._databases.prove()
+        return self._describe()
+
+    def _describe(self) -> dict[str, str]:
+        """Say what the start found: what is off by setting is never a silence."""
+        plans = self._guard.plans.values()
+        closed = sorted(plan.label for plan in plans if plan.access is Access.CLOSED)
+        switched = {
+            "rate_limiting": self._limits_on,
+            "api_docs": self.settings.api_docs.is_served,
+        }
+        found = {
+            "environment": str(self.settings.environment),
+            "routes": str(len(plans)),
+            "off": ", ".join(layer for layer, is_on in switched.items() if not is_on),
+            "closed_for_want_of_a_policy": ", ".join(closed),
+            "unbounded_input": "; ".join(self._requests.warnings),
+        }
+        return {name: value for name, value in found.items() if value}
 
     async def _stop(self) -> None:
         self._pool.close()
@@ -279,9 +299,7 @@ class Stockade:
 
     def _make_limiter(self) -> RateLimiter:
         settings = self.settings
-        limits = settings.rate_limiting
-        if limits.enabled is None:
-            limits = limits.model_copy(update={"enabled": settings.environment.is_deployed})
+        limits = settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
         url = _reveal(settings.redis_url) or "memory://"
         store = guarded_limit_store(url, settings=limits, events=self.events, clock=self._clock)
         return RateLimiter(store, settings=limits, events=self.events)
@@ -299,6 +317,11 @@ class Stockade:
             hosts = _LOCAL_HOSTS
         addresses = ClientAddresses(settings.web.trusted_proxies)
         return RequestReader(settings.web, addresses=addresses, hosts=HostAllowList(hosts))
+
+
+def _limits_are_on(settings: Settings) -> bool:
+    enabled = settings.rate_limiting.enabled
+    return settings.environment.is_deployed if enabled is None else enabled
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stockade.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +22,8 @@ class Lifecycle:
     """Runs the start-up once, and remembers whether every layer is in force.
 
     Args:
-        start: Binds and proves every layer; raises where one is not in force.
+        start: Binds and proves every layer, and says what it found; raises where one is not in
+            force.
         stop: Gives back connections and threads.
         events: Where the start is recorded.
     """
@@ -30,7 +31,7 @@ class Lifecycle:
     def __init__(
         self,
         *,
-        start: Callable[[], Awaitable[None]],
+        start: Callable[[], Awaitable[Mapping[str, str]]],
         stop: Callable[[], Awaitable[None]],
         events: EventLog,
     ) -> None:
@@ -47,7 +48,7 @@ class Lifecycle:
             if self.in_force or self._failure is not None:
                 return self.in_force
             try:
-                await self._start()
+                found = await self._start()
             except (ConfigurationError, StoreError) as error:
                 self._failure = str(error)
                 _log.critical("Stockade refuses to start: %s", error)
@@ -56,7 +57,7 @@ class Lifecycle:
                 )
                 return False
             self.in_force = True
-            self._events.emit("application.started")
+            self._events.emit("application.started", details=found)
             return True
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

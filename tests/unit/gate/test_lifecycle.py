@@ -93,3 +93,30 @@ async def test_start_without_install_is_an_error() -> None:
     """`start` without `install` says what is missing."""
     with pytest.raises(ConfigurationError, match="install"):
         await Protected().stockade.start()
+
+
+def test_start_says_what_is_off_and_what_is_closed() -> None:
+    """The event of the start names layers that are off by setting and routes without a policy."""
+    app, protected = FastAPI(), Protected(api_docs={})
+    app.add_api_route("/forgotten", lambda: "ran")
+    protected.stockade.install(app)
+
+    with TestClient(app):
+        pass
+
+    (event,) = protected.sink.named("application.started")
+    assert event.details["off"] == "rate_limiting, api_docs"
+    assert "GET /forgotten" in event.details["closed_for_want_of_a_policy"]
+
+
+def test_start_with_everything_on_names_nothing_as_off() -> None:
+    """Where every layer is on and every route has a policy, the start has nothing to confess."""
+    app, protected = FastAPI(), Protected(rate_limiting={"enabled": True})
+    app.get("/health")(public("load balancer probe")(lambda: "ok"))
+    protected.stockade.install(app)
+
+    with TestClient(app):
+        pass
+
+    (event,) = protected.sink.named("application.started")
+    assert set(event.details) == {"environment", "routes"}
