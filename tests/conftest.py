@@ -82,7 +82,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_environment() -> Iterator[None]:
-    """Keep what a test puts into the environment, such as the demo's settings, from the next one."""
+    """Keep what a test puts into the environment, such as the demo settings, from others."""
     before = dict(os.environ)
     yield
     os.environ.clear()
