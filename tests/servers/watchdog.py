@@ -4,7 +4,8 @@ The test run may end in any way, also by SIGKILL: the system then closes its end
 this process stops the server and deletes its files. It runs in a session of its own, so that Ctrl-C
 in a terminal reaches the test run alone.
 
-Usage: ``watchdog.py FOLDER UID COMMAND...``; FOLDER is deleted at the end; UID is ``-`` to keep the
+Usage: ``watchdog.py FOLDER UID COMMAND...``; FOLDER is deleted at the end, and
+``FOLDER.log`` when nobody is left to read it; UID is ``-`` to keep the
 user.
 """
 
@@ -15,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import FrameType
 
 GRACE = 5.0
@@ -52,6 +54,8 @@ def main(folder: str, uid: str, *command: str) -> int:
         while server.poll() is None:
             readable, _, _ = select.select([sys.stdin], [], [], 0.2)
             if readable:
+                # Nobody is left who would read why the server failed.
+                Path(f"{folder}.log").unlink(missing_ok=True)
                 break
     finally:
         with contextlib.suppress(ProcessLookupError):
