@@ -5,8 +5,7 @@ this process stops the server and deletes its files. It runs in a session of its
 in a terminal reaches the test run alone.
 
 Usage: ``watchdog.py FOLDER UID COMMAND...``; FOLDER is deleted at the end, and
-``FOLDER.log`` when nobody is left to read it; UID is ``-`` to keep the
-user.
+``FOLDER.log`` where nobody is left to read it. UID is ``-`` to keep the user.
 """
 
 import contextlib
