@@ -147,7 +147,11 @@ def attach(function: _Function, policy: Policy) -> _Function:
 
     The function is not wrapped, so the order of this and other decorators makes no difference.
     """
-    setattr(function, _POLICIES, (*policies_of(function), policy))
+    holder: Any = function
+    if isinstance(holder, staticmethod | classmethod):
+        # Whoever asks the class for it gets the function inside, not this wrapper.
+        holder = holder.__func__
+    setattr(holder, _POLICIES, (*policies_of(holder), policy))
     _revision[0] += 1
     return function
 

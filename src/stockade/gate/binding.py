@@ -8,6 +8,7 @@ application that shares the object is told apart by its exchange.
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING
 
 from stockade.core.exchange import Exchange
@@ -96,6 +97,7 @@ class Snapshot:
             (router, list(router.routes), getattr(router, "_routes_version", 0))
             for router in tree.routers
         ]
+        self._defaults = tuple((router, router.default) for router in tree.entries)
         self._mounts = tuple(tree.mounts)
         self._revision = revision()
 
@@ -103,12 +105,19 @@ class Snapshot:
         """Tell whether routes, mounts or policies have changed since.
 
         The lists are compared element by element, which costs a few nanoseconds a route and notices
-        every way to change them: appended, removed, replaced, or another list in their place.
+        every way to change them: appended, removed, replaced, or another list in their place. It is
+        their identity that counts: Starlette's routes are equal if path and endpoint are.
         """
         if revision() != self._revision:
             return True
         for router, routes, version in self._routers:
-            if router.routes != routes or getattr(router, "_routes_version", 0) != version:
+            current = router.routes
+            if len(current) != len(routes) or not all(map(is_, current, routes)):
+                return True
+            if getattr(router, "_routes_version", 0) != version:
+                return True
+        for router, default in self._defaults:
+            if router.default is not default:
                 return True
         for mount, app in self._mounts:  # noqa: SIM110 - a generator costs more than all the rest
             if mount.app is not app:

@@ -47,15 +47,26 @@ def _policies_of_callable(function: Callable[..., Any]) -> list[Policy]:
 
 
 def _layers(function: Any) -> Iterator[Any]:  # noqa: ANN401 - any callable
-    """Give a callable and what it visibly wraps: partials, bound methods, `functools.wraps`."""
+    """Give a callable and what it visibly wraps.
+
+    That is what partials, bound methods, `functools.wraps` and objects with a `__call__` lead to.
+    """
     seen: set[int] = set()
     while function is not None and id(function) not in seen:
         seen.add(id(function))
         yield function
         if isinstance(function, functools.partial):
             function = function.func
+        elif _is_object(function):
+            yield type(function)
+            function = getattr(function, "__wrapped__", None) or type(function).__call__
         else:
             function = getattr(function, "__wrapped__", None) or getattr(function, "__func__", None)
+
+
+def _is_object(function: Any) -> bool:  # noqa: ANN401 - any callable
+    """Tell whether a callable is an object of a class that somebody wrote."""
+    return callable(function) and not (inspect.isroutine(function) or inspect.isclass(function))
 
 
 def _policies_of_dependencies(dependant: Any) -> list[Policy]:  # noqa: ANN401 - FastAPI's Dependant
@@ -63,16 +74,17 @@ def _policies_of_dependencies(dependant: Any) -> list[Policy]:  # noqa: ANN401 -
     for dependency in dependant.dependencies:
         own = _policies_of_callable(dependency.call) if dependency.call is not None else []
         found += own
+        below = _policies_of_dependencies(dependency)
+        found += below
         scopes = dependency.own_oauth_scopes
-        if scopes and own:
-            # Security(current_principal, scopes=[...]): whoever writes scopes expects them to be
-            # asked for.
+        if scopes and (own or below):
+            # Security(current_principal, scopes=[...]), or a dependency that itself depends on the
+            # caller: whoever writes scopes expects them to be asked for.
             found.append(
                 Policy(
                     permissions=frozenset(scopes), origins=(f"Security scopes {', '.join(scopes)}",)
                 )
             )
-        found += _policies_of_dependencies(dependency)
     return found
 
 
@@ -91,18 +103,27 @@ def _refuse_hidden(endpoint: Any, found: Sequence[Policy]) -> None:  # noqa: ANN
 def _hidden_functions(endpoint: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any callable
     if inspect.isclass(endpoint):
         for verb in _VERBS:
-            method = vars(endpoint).get(verb)
+            method = getattr(endpoint, verb, None)
             if method is not None:
                 yield f"{endpoint.__qualname__}.{verb}", method
         return
     for layer in _layers(endpoint):
-        for cell in getattr(layer, "__closure__", None) or ():
-            try:
-                content = cell.cell_contents
-            except ValueError:
-                continue
+        for content in _contents(layer):
             if callable(content) and policies_of(content) and not is_dependency(content):
                 yield getattr(content, "__qualname__", repr(type(content))), content
+
+
+def _contents(layer: Any) -> Iterator[Any]:  # noqa: ANN401 - any callable
+    """Give what a decorator may have kept: in a closure, in an object, or as an argument."""
+    for cell in getattr(layer, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue
+    if isinstance(layer, functools.partial):
+        yield from (*layer.args, *layer.keywords.values())
+    elif _is_object(layer):
+        yield from getattr(layer, "__dict__", {}).values()
 
 
 def collect_from_settings(leaf: Leaf, table: Mapping[str, Policy]) -> dict[str, Policy]:

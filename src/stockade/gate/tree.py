@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
 from stockade.errors import ConfigurationError
+from stockade.gate.binding import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +73,8 @@ class Tree:
         routers: Routers whose routes may change, nested and mounted ones too.
         entries: Routers that are entered through a mount or the application itself.
         applications: The application and those mounted in it.
-        mounts: Mounts and hosts that lead to other routers, each with the application it leads to.
+        mounts: Mounts, hosts and middleware in them that lead to other routers, each with what it
+            leads to.
     """
 
     leaves: list[Leaf] = field(default_factory=list)
@@ -114,16 +116,26 @@ def _walk_entry(
     for context in iter_route_contexts(router.routes):
         _walk_context(context, prefix, tree, app=app, depth=depth)
     _walk_low_priority(router, prefix, tree, app=app)
+    own = _own_default(router)
     tree.leaves.append(
         Leaf(
             template=prefix + "/{unknown}",
-            kind="default",
+            kind="default" if own is None else "other",
             holder=router,
             attribute="default",
             key=router,
+            endpoint=own,
             app=app,
         )
     )
+
+
+def _own_default(router: Router) -> Any:  # noqa: ANN401 - any ASGI application
+    """Return what the application itself has put in the place of "not found", if anything."""
+    served: Any = router.default
+    if isinstance(served, Gate):
+        served = served.inner
+    return None if getattr(served, "__func__", None) is Router.not_found else served
 
 
 def _note_routers(router: Router, tree: Tree) -> None:
@@ -151,7 +163,7 @@ def _walk_context(
     if isinstance(effective, Mount | Host):
         inner = peel(effective.app)
         if isinstance(inner, Starlette | Router):
-            tree.mounts.append((effective, effective.app))
+            _note_mounts(effective, inner, tree)
         if isinstance(inner, Starlette):
             _walk_application(inner, template, tree, depth=depth + 1)
             return
@@ -173,6 +185,13 @@ def _walk_context(
             app=app,
         )
     )
+
+
+def _note_mounts(mount: Any, inner: object, tree: Tree) -> None:  # noqa: ANN401 - a mount or a host
+    """Note each step from a mount to the application behind its middleware."""
+    while mount is not inner:
+        tree.mounts.append((mount, mount.app))
+        mount = mount.app
 
 
 def _walk_low_priority(router: Router, prefix: str, tree: Tree, *, app: Starlette | None) -> None:

@@ -75,6 +75,9 @@ class WallMiddleware:
             )
             return
         scope[SCOPE_KEY] = exchange
+        # Some servers share one state among all requests of a connection, which may be those of a
+        # proxy's many clients: the caller of one must not be found in the next.
+        scope["state"] = dict(scope.get("state") or ())
         if exchange.from_proxy:
             # What the application reads is what the proxies that are trusted have seen.
             scope["scheme"] = exchange.scheme

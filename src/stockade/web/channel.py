@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MESSAGE_TOO_BIG: Final = 1009  # RFC 6455, section 7.4.1
 _POLICY_VIOLATION: Final = 1008
+_SUCCESS: Final = range(200, 300)
 _REQUEST_ID: Final = b"x-request-id"
 
 
@@ -124,7 +125,13 @@ class Channel:
             kind = message["type"]
             if kind == "http.response.body":
                 return self._send(message)
-            if kind == "http.response.start" and self._exchange.decision and not self._overflow:
+            decision = self._exchange.decision
+            if (
+                kind == "http.response.start"
+                and decision is not None
+                and decision.granted
+                and not self._overflow
+            ):
                 headers = self._complete(message.get("headers", ()))
                 return self._send({**message, "headers": headers})
         return self._send_checked(message)
@@ -135,7 +142,7 @@ class Channel:
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             await self._start(message)
-        elif kind == "websocket.accept" and self._exchange.decision is None:
+        elif kind == "websocket.accept" and not self._is_granted():
             await self._refuse_socket()
         else:
             await self._send(message)
@@ -145,12 +152,21 @@ class Channel:
         if exchange.decision is None and not self._is_slash_redirect(message):
             self._record("gate.undecided", "gate.undecided")
             await self._replace(UNDECIDED)
+        elif message["status"] in _SUCCESS and not self._is_granted():
+            # Middleware may dress a refusal, such as with a redirect to a sign-in page, but what it
+            # has in store for others stays inside.
+            self._record("gate.undecided", "gate.answer_after_refusal")
+            await self._replace(UNDECIDED)
         elif self._overflow and message["status"] != 413:  # noqa: PLR2004 - the status of a body that is too large
             await self._replace(
                 problem_for(BodyTooLargeError(reason="validation", limit=exchange.body_limit))
             )
         else:
             await self._send({**message, "headers": self._complete(message.get("headers", ()))})
+
+    def _is_granted(self) -> bool:
+        decision = self._exchange.decision
+        return decision is not None and decision.granted
 
     def _is_slash_redirect(self, message: Message) -> bool:
         return is_slash_redirect(message, self._path, host=self._exchange.host)
