@@ -105,6 +105,11 @@ def _read_answer(peer: socket.socket) -> Answer:
     head, _, body = received.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    if "content-length" not in headers:
+        # What the server itself refuses it answers and closes, without saying how long it is.
+        while part := peer.recv(65_536):
+            body += part
+        return Answer(int(first.split(" ")[1]), headers, body)
     while len(body) < int(headers["content-length"]):
         body += _receive(peer)
     return Answer(int(first.split(" ")[1]), headers, body)

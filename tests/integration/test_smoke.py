@@ -181,7 +181,7 @@ def test_understated_length_does_not_let_more_in(demo: Demo) -> None:
     assert MARKER.encode() not in answer.body
 
 
-@pytest.mark.parametrize("length", ["-1", "1e3", "10, 10"])
+@pytest.mark.parametrize("length", ["-1", "1e3", "10, 11"])
 def test_malformed_length_is_refused(demo: Demo, length: str) -> None:
     """A length that is no number is refused, by the server or by us."""
     assert demo.send("POST /auth/token", Content_Length=length, Connection="close").status == 400
