@@ -2,8 +2,10 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stockade.validation import Schema
 
-class EntityCreate(BaseModel):
+
+class EntityCreate(Schema):
     name: str = Field(..., max_length=100)
     description: str = Field(..., max_length=500)
 
