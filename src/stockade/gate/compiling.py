@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stockade.authorization.rules import unknown_roles
+from stockade.core.decision import Decision
 from stockade.core.policy import Policy, combine
 from stockade.errors import ConfigurationError
 from stockade.gate.collect import collect, collect_from_settings
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from stockade.gate.tree import Leaf
     from stockade.rate_limiting.limiter import RateLimiter
 
+_NO_ROUTE = Decision(granted=False, reason="gate.no_route")
 _NOT_FOUND = Policy(public=("no route has this path",), origins=("router",))
 # All documentation routes count together, so that several of them give no more tries at the
 # password.
@@ -80,7 +82,8 @@ class PlanCompiler:
             after=limits.after,
             together=limits.together,
             body_limit=policy.body_limit,
-            granted=grant_for(access),
+            # A 404 is no permission: middleware that puts another answer in its place is refused.
+            granted=_NO_ROUTE if leaf.kind == "default" else grant_for(access),
             pinned=(leaf.key, leaf.holder),
         )
 

@@ -2,8 +2,8 @@
 
 FastAPI keeps included routers as a tree and builds effective routes on demand; mounts, hosts,
 websockets, static files, frontends and the "not found" of each router hang on it too. Whatever is
-added to the tree here is what the gate guards, so anything unknown is treated as a leaf, never as
-transparent.
+added to the tree here is what the gate guards, so anything unknown is treated as a leaf. Middleware
+around a mounted application is transparent: it runs before the gate, as all middleware does.
 """
 
 from __future__ import annotations

@@ -303,6 +303,39 @@ def test_answer_of_undeclared_middleware_does_not_get_out() -> None:
     assert protected.names() == ["gate.undecided"]
 
 
+class _Fallback:
+    """Answers with a page of its own where the application says 404."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status = 0
+
+        async def note(message: Any) -> None:  # noqa: ANN401 - ASGI message
+            nonlocal status
+            status = status or message.get("status", 0)
+
+        await self.app(scope, receive, note)
+        if status == 404:
+            await PlainTextResponse("secret page")(scope, receive, send)
+
+
+def test_answer_in_place_of_a_404_does_not_get_out() -> None:
+    """That no route has a path permits no other answer to it."""
+    app, protected = FastAPI(), Protected()
+    app.add_middleware(_Fallback)
+
+    with serve(app, protected) as client:
+        response = client.get("/nothing")
+
+    assert response.status_code == 500
+    assert "secret" not in response.text
+
+
 def test_declared_middleware_may_answer() -> None:
     """A middleware that the settings name, with a reason, may answer by itself."""
     name = f"{_Metrics.__module__}.{_Metrics.__qualname__}"
