@@ -17,8 +17,8 @@ from starlette.routing import Mount, Router
 
 from stockade.core.exchange import SCOPE_KEY, Exchange
 from stockade.errors import ConfigurationError
-from stockade.gate.binding import Gate
 from stockade.gate.dependencies import public
+from stockade.gate.gates import Gate
 from stockade.gate.plans import Access
 from stockade.web.channel import Channel
 

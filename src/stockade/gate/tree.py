@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
 from stockade.errors import ConfigurationError
-from stockade.gate.binding import Gate
+from stockade.gate.gates import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,8 @@ from stockade import public
 from stockade.authentication import BearerAuthenticator
 from stockade.errors import ConfigurationError
 from stockade.gate import proofs
-from stockade.gate.binding import Gate, Snapshot
+from stockade.gate.binding import Snapshot
+from stockade.gate.gates import Gate
 from stockade.gate.guard import Guard
 from stockade.rate_limiting import RateLimiter
 from stockade.web.channel import Channel
