@@ -144,7 +144,7 @@ class Stockade:
         guard = self._make_guard()
         self._binder = binder = self._make_binder(app, guard)
         self._lifecycle = lifecycle = Lifecycle(
-            start=self._start, stop=self._stop, events=self.events
+            start=self._start, stop=self._stop, events=self.events, clock=self._clock
         )
         self._guard = guard
         build = app.build_middleware_stack

@@ -36,7 +36,7 @@ _KINDS = (
     EventKind(
         "gate.undecided",
         logging.CRITICAL,
-        "A response was about to leave that no gate had decided on.",
+        "A response was about to leave that no gate decided on, or a success after a refusal.",
     ),
     EventKind(
         "gate.unbound_route",

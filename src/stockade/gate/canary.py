@@ -63,11 +63,8 @@ async def _prove_leaf(leaf: Leaf, gate: Gate, guard: Guard) -> None:
     scope = make_scope("websocket" if leaf.kind == "websocket" else "http", leaf.template, guard)
     if leaf.key is not leaf.holder:
         scope["fastapi"] = {"effective_route_context": leaf.key}
-    served, gate.inner = gate.inner, tripwire
-    try:
-        answer = await drive(gate, scope)
-    finally:
-        gate.inner = served
+    # A twin that leads nowhere: another application may be serving through the gate itself.
+    answer = await drive(type(gate)(tripwire, gate.holder), scope)
     if reached or answer.body_reads or not answer.refused:
         message = f"{leaf.label}: the gate let an unknown caller through"
         raise ConfigurationError(message)

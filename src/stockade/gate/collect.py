@@ -89,14 +89,15 @@ def _policies_of_dependencies(dependant: Any) -> list[Policy]:  # noqa: ANN401 -
 
 
 def _refuse_hidden(endpoint: Any, found: Sequence[Policy]) -> None:  # noqa: ANN401 - any callable
+    mend = (
+        "is on a method, and a class serves as a whole: put it on the class"
+        if inspect.isclass(endpoint)
+        else "is hidden by a decorator above it that does not use functools.wraps: move the policy"
+        " to the top, or let the decorator use functools.wraps"
+    )
     for name, function in _hidden_functions(endpoint):
-        hidden = [policy for policy in policies_of(function) if policy not in found]
-        if hidden:
-            message = (
-                f"the policy on {name} is hidden by a decorator above it that does not use "
-                "functools.wraps, so nothing would"
-                " enforce it: move the policy to the top or let the decorator use functools.wraps"
-            )
+        if any(policy not in found for policy in policies_of(function)):
+            message = f"nothing would enforce the policy on {name}, which {mend}"
             raise ConfigurationError(message)
 
 

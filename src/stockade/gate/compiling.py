@@ -13,8 +13,6 @@ from stockade.gate.plans import Access, Plan, access_of, grant_for
 from stockade.rate_limiting.rules import parse_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stockade.authorization.settings import AuthorizationSettings
     from stockade.gate.settings import GateSettings, RoutePolicy
     from stockade.gate.tree import Leaf
@@ -133,8 +131,3 @@ def _to_policy(entry: str, given: RoutePolicy) -> Policy:
         step_up=given.step_up,
         origins=(f"settings {entry}",),
     )
-
-
-def describe_plans(plans: Mapping[str, Plan]) -> list[str]:
-    """Render one line per plan, for people."""
-    return [f"{plan.access.value:<10} {label}" for label, plan in sorted(plans.items())]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 from stockade.errors import ConfigurationError, StoreError
 
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from stockade.core.clock import Clock
     from stockade.events import EventLog
 
 _log = logging.getLogger("stockade")
+# Seconds for which requests are refused at once before a store that was away is asked again.
+_PAUSE: Final = 1.0
 
 
 class Lifecycle:
@@ -26,6 +30,7 @@ class Lifecycle:
             force.
         stop: Gives back connections and threads.
         events: Where the start is recorded.
+        clock: Source of time.
     """
 
     def __init__(
@@ -34,31 +39,42 @@ class Lifecycle:
         start: Callable[[], Awaitable[Mapping[str, str]]],
         stop: Callable[[], Awaitable[None]],
         events: EventLog,
+        clock: Clock,
     ) -> None:
         self._start = start
         self._stop = stop
         self._events = events
+        self._clock = clock
         self._lock = asyncio.Lock()
         self._failure: str | None = None
+        self._retry_at = math.inf
         self.in_force = False
 
     async def start(self) -> bool:
         """Start if that has not happened; False means that nothing may be served."""
         async with self._lock:
-            if self.in_force or self._failure is not None:
-                return self.in_force
+            if self.in_force:
+                return True
+            if self._failure is not None and self._clock.monotonic() < self._retry_at:
+                return False
             try:
                 found = await self._start()
             except (ConfigurationError, StoreError) as error:
-                self._failure = str(error)
-                _log.critical("Stockade refuses to start: %s", error)
-                self._events.emit(
-                    "application.start_failed", reason=error.code, details={"problem": str(error)}
-                )
+                self._fail(error)
                 return False
-            self.in_force = True
+            self.in_force, self._failure = True, None
             self._events.emit("application.started", details=found)
             return True
+
+    def _fail(self, error: ConfigurationError | StoreError) -> None:
+        self._failure = str(error)
+        # A mistake stays one; a store that was away may be back at a later request.
+        away = isinstance(error, StoreError)
+        self._retry_at = self._clock.monotonic() + _PAUSE if away else math.inf
+        _log.critical("Stockade refuses to start: %s", error)
+        self._events.emit(
+            "application.start_failed", reason=error.code, details={"problem": str(error)}
+        )
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application's lifespan; it is complete when every layer is in force.
@@ -67,6 +83,7 @@ class Lifecycle:
             ConfigurationError: The start has failed, after the server was told so.
         """
         failed = False
+        failure: str | None = None
 
         async def receive_or_end() -> Message:
             # After a failed start the server sends nothing more, but the application has to close
@@ -74,14 +91,14 @@ class Lifecycle:
             return {"type": "lifespan.shutdown"} if failed else await receive()
 
         async def send_checked(message: Message) -> None:
-            nonlocal failed
+            nonlocal failed, failure
             if failed:
                 return
             if message["type"] == "lifespan.startup.complete" and not await self.start():
-                failed = True
+                failed, failure = True, self._failure
                 message = {
                     "type": "lifespan.startup.failed",
-                    "message": f"Stockade refuses to start: {self._failure}",
+                    "message": f"Stockade refuses to start: {failure}",
                 }
             if message["type"] == "lifespan.shutdown.complete":
                 await self.close()
@@ -91,9 +108,9 @@ class Lifecycle:
         if failed:
             await self.close()
             # As Starlette does: a test client, which does not read the message, sees the error.
-            raise ConfigurationError(self._failure)
+            raise ConfigurationError(failure)
 
     async def close(self) -> None:
         """Give back what the layers hold; a later lifespan starts and proves them anew."""
-        self.in_force = False
+        self.in_force, self._failure = False, None
         await self._stop()

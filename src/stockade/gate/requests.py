@@ -28,8 +28,13 @@ class RequestCheck:
 
     def __init__(self, settings: ValidationSettings) -> None:
         self._settings = settings
-        self._names: set[str] = set(_PLACES)
-        self.warnings: list[str] = []
+        self._names = frozenset(_PLACES)
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What has no bound and is let through by the settings."""
+        return list(self._warnings)
 
     def check(self, leaf: Leaf, plan: Plan) -> list[str]:
         """Return a line for each unbounded value of a leaf, and remember its field names."""
@@ -39,7 +44,7 @@ class RequestCheck:
         for place, field in _fields(leaf.dependant):
             annotation = _annotation_of(field)
             try:
-                self._names |= {field.name, field.alias} | known_names_of(annotation)
+                self._names |= known_names_of(annotation) | {field.name, field.alias}
                 found = find_unbounded(annotation)
             except PydanticUserError:
                 problems.append(
@@ -53,13 +58,13 @@ class RequestCheck:
                     f"{leaf.label}: {where} has no bound ({unbounded.kind}): {unbounded.hint}"
                 )
         if self._settings.unbounded == "warn":
-            self.warnings += problems
+            self._warnings |= dict.fromkeys(problems)
             return []
         return problems
 
     def describe(self, errors: Sequence[Any]) -> list[dict[str, str]]:
         """Describe validation errors without anything that was submitted."""
-        found = describe_errors(errors, known_names=frozenset(self._names))
+        found = describe_errors(errors, known_names=self._names)
         return [
             {"pointer": each.pointer, "code": each.code, "message": each.message} for each in found
         ]

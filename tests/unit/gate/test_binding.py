@@ -533,3 +533,36 @@ def test_policy_attached_after_the_start_is_in_force() -> None:
         after = client.get("/x")
 
     assert (before.status_code, after.status_code) == (401, 200)
+
+
+@pytest.mark.parametrize("included", [False, True], ids=["direct", "included"])
+def test_frontend_added_after_the_start_is_closed(tmp_path: Path, *, included: bool) -> None:
+    """A frontend that comes after the start is bound before its first request."""
+    (tmp_path / "index.html").write_text("ran")
+    app, protected, router = FastAPI(), Protected(), APIRouter()
+    app.include_router(router, prefix="/v1")
+
+    with serve(app, protected) as client:
+        client.get("/warm")
+        (router if included else app).frontend("/ui", directory=tmp_path)
+        answer = client.get("/v1/ui/" if included else "/ui/")
+
+    assert answer.status_code == 401
+    assert "ran" not in answer.text
+
+
+def test_start_beside_a_serving_application_disturbs_nothing() -> None:
+    """While one application starts, another that shares its routes goes on serving through them."""
+    router = APIRouter()
+    router.get("/x")(public("for the test")(lambda: "ran"))
+    first, second = FastAPI(), FastAPI()
+    first.include_router(router)
+    second.include_router(router)
+
+    with serve(first, Protected()) as one:
+        gates = [vars(route)["handle"].inner for route in router.routes]
+        with serve(second, Protected()):
+            answer = one.get("/x")
+        unchanged = [vars(route)["handle"].inner for route in router.routes] == gates
+
+    assert (answer.status_code, unchanged) == (200, True)

@@ -12,7 +12,10 @@ from starlette.testclient import TestClient
 
 from stockade import public
 from stockade.authentication import BcryptHasher
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, StoreError
+from stockade.events import EventLog
+from stockade.gate.lifecycle import Lifecycle
+from tests.clock import FrozenClock
 from tests.unit.gate.apps import MEMBER, Protected
 
 if TYPE_CHECKING:
@@ -120,3 +123,65 @@ def test_start_with_everything_on_names_nothing_as_off() -> None:
 
     (event,) = protected.sink.named("application.started")
     assert set(event.details) == {"environment", "routes"}
+
+
+class _Starts:
+    """A start that fails as it is told to."""
+
+    def __init__(self, *outcomes: Exception | None) -> None:
+        self.outcomes = list(outcomes)
+        self.stops = 0
+
+    async def start(self) -> dict[str, str]:
+        """Fail or succeed, as the next outcome says."""
+        outcome = self.outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+        return {}
+
+    async def stop(self) -> None:
+        """Count the stops."""
+        self.stops += 1
+
+
+def _lifecycle(starts: _Starts, clock: FrozenClock) -> Lifecycle:
+    events = EventLog([], clock=clock)
+    return Lifecycle(start=starts.start, stop=starts.stop, events=events, clock=clock)
+
+
+async def test_store_that_comes_back_is_asked_again() -> None:
+    """Without a lifespan, a store that was away at the first request does not end everything."""
+    clock, starts = FrozenClock(), _Starts(StoreError("away"), None)
+    lifecycle = _lifecycle(starts, clock)
+
+    first = await lifecycle.start()
+    at_once = await lifecycle.start()
+    clock.advance(2)
+    later = await lifecycle.start()
+
+    assert (first, at_once, later) == (False, False, True)
+    assert starts.outcomes == []
+
+
+async def test_mistake_is_not_tried_again() -> None:
+    """A mistake in the configuration does not go away by waiting."""
+    clock, starts = FrozenClock(), _Starts(ConfigurationError("mistake"), None)
+    lifecycle = _lifecycle(starts, clock)
+
+    first = await lifecycle.start()
+    clock.advance(3600)
+    later = await lifecycle.start()
+
+    assert (first, later) == (False, False)
+
+
+async def test_new_lifespan_starts_anew_after_a_failure() -> None:
+    """Once closed, a failed start is forgotten: the next lifespan proves everything again."""
+    clock, starts = FrozenClock(), _Starts(ConfigurationError("mistake"), None)
+    lifecycle = _lifecycle(starts, clock)
+
+    first = await lifecycle.start()
+    await lifecycle.close()
+    second = await lifecycle.start()
+
+    assert (first, second, starts.stops) == (False, True, 1)
