@@ -122,7 +122,7 @@ async def test_an_upgrade_can_be_taken_back(engine: AsyncEngine) -> None:
 
 async def test_processes_may_upgrade_at_once(url: str) -> None:
     """Of several replicas that start together one upgrades, and the others wait for it."""
-    engines = [make_engine(url) for _ in range(4)]
+    engines = [make_engine(url) for _ in range(8)]
     await asyncio.gather(*(upgrade_schema(engine) for engine in engines))
     for engine in engines:
         await check_schema(engine)

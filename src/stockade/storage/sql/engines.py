@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -59,11 +61,13 @@ def _with_async_driver(url: URL) -> URL:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection has no common type
     cursor = connection.cursor()
-    # Without these SQLite ignores foreign keys, and a reader waits for every writer. The patience
-    # comes first, since the change of the journal has to wait for others too.
+    # Without these SQLite ignores foreign keys, and a reader waits for every writer.
     cursor.execute("PRAGMA busy_timeout=5000")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    # The journal is the file's. Where several connections change it at once, SQLite lets one do so
+    # and refuses the others without any patience; they use what that one has set.
+    with contextlib.suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode=WAL")
     cursor.close()
 
 
