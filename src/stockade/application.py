@@ -167,8 +167,12 @@ class Stockade:
         """Return what the gate does for each leaf of the application; empty before the start."""
         return [] if self._binder is None else list(self._guard.plans.values())
 
-    async def start(self) -> None:
+    async def start(self) -> dict[str, str]:
         """Start without a server, such as to check an application.
+
+        Returns:
+            What the start found, as the event ``application.started`` has it; ``off`` names layers
+            that are off by setting.
 
         Raises:
             ConfigurationError: A layer is not in force, or `install` was not called.
@@ -176,8 +180,9 @@ class Stockade:
         if self._lifecycle is None:
             message = "call stockade.install(app) first"
             raise ConfigurationError(message)
-        await self._start()
+        found = await self._start()
         self._lifecycle.in_force = True
+        return found
 
     async def stop(self) -> None:
         """Give back connections and threads."""

@@ -32,8 +32,8 @@ def check(
     The database, if there is one, must be there and up to date.
     """
     stockade = _find_stockade(load_target(target), target)
-    plans = run(_prove(stockade))
-    _print_plans(plans)
+    plans, off = run(_prove(stockade))
+    _print_plans(plans, off)
 
 
 def _find_stockade(application: object, target: str) -> Stockade:
@@ -47,15 +47,15 @@ def _find_stockade(application: object, target: str) -> Stockade:
     return found
 
 
-async def _prove(stockade: Stockade) -> list[Plan]:
+async def _prove(stockade: Stockade) -> tuple[list[Plan], str]:
     try:
-        await stockade.start()
-        return stockade.plans()
+        found = await stockade.start()
+        return stockade.plans(), found.get("off", "")
     finally:
         await stockade.stop()
 
 
-def _print_plans(plans: list[Plan]) -> None:
+def _print_plans(plans: list[Plan], off: str) -> None:
     console = make_console()
     if not console.is_terminal:
         console = Console(width=_PIPE_WIDTH, highlight=False, emoji=False, markup=False)
@@ -63,7 +63,8 @@ def _print_plans(plans: list[Plan]) -> None:
     for plan in sorted(plans, key=lambda plan: (plan.route, plan.label)):
         table.add_row(plan.label, plan.access.value, describe_needs(plan), describe_limits(plan))
     console.print(table)
-    console.print(f"{len(plans)} routes, every layer in force.")
+    state = f"off by setting: {off}; every other layer in force" if off else "every layer in force"
+    console.print(f"{len(plans)} routes, {state}.")
 
 
 def describe_needs(plan: Plan) -> str:

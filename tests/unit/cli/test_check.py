@@ -48,7 +48,16 @@ def test_routes_are_listed(check: Check) -> None:
     assert line.split("  ")[-1].strip() == "address:60/60s"
     assert "public" in line
     assert "probe of the load balancer" in line
-    assert "every layer in force" in ran.out
+    assert "off by setting: api_docs; every other layer in force" in ran.out
+
+
+def test_nothing_is_called_off_where_all_is_on(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where no layer is off by setting does the check say that every one is in force."""
+    monkeypatch.setenv("DOCS_USERNAME", "docs")
+    monkeypatch.setenv("DOCS_PASSWORD", "correct horse battery staple")
+    assert "routes, every layer in force." in check(HEAD, INSTALL, HEALTH).out
 
 
 def test_needs_are_listed(
