@@ -2,11 +2,16 @@
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
+from typing import Final
 
 from stockade import Settings
+
+_REMOVAL_TRIES: Final = 40
 
 
 def load_settings() -> Settings:
@@ -28,9 +33,20 @@ def _is_set(*names: str) -> bool:
 
 
 def _temporary_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="stockade-notes-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    folder = Path(tempfile.gettempdir()) / f"stockade-notes-{secrets.token_hex(8)}"
+    # Before it is there: a signal may end the process at any moment.
+    atexit.register(_remove, folder)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _remove(folder: Path) -> None:
+    # A thread of the database driver may still write a file while the folder is emptied.
+    for _ in range(_REMOVAL_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 settings = load_settings()
