@@ -291,7 +291,10 @@ class Stockade:
             app,
             guard=guard,
             compiler=PlanCompiler(
-                gate, authorization=settings.authorization, limiter=self._limiter
+                gate,
+                authorization=settings.authorization,
+                limiter=self._limiter,
+                validation=settings.validation,
             ),
             limiter=self._limiter,
             answers=ErrorAnswers(self.events, self._requests.describe),

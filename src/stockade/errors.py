@@ -95,6 +95,46 @@ class InvalidInputError(DeniedError):
     code = "invalid_input"
 
 
+class InvalidBodyError(InvalidInputError):
+    """A body breaks a rule that holds for every body, whatever its schema.
+
+    Args:
+        reason: Reason code for the event log.
+        rule: Stable code of the rule, for the client.
+        message: The rule in words, without anything that was submitted.
+    """
+
+    code = "invalid"
+
+    def __init__(self, *, reason: str, rule: str, message: str) -> None:
+        super().__init__(reason=reason)
+        self.rule = rule
+        self.message = message
+
+
+class MalformedRequestError(DeniedError):
+    """The request is not what its headers say it is."""
+
+    code = "bad_request"
+
+
+class UnsupportedMediaTypeError(DeniedError):
+    """The endpoint does not take bodies of this type, or in this coding.
+
+    Args:
+        reason: Reason code for the event log.
+        header: Name of the response header that says what it takes (RFC 9110, section 15.5.16).
+        accepted: Value of that header.
+    """
+
+    code = "unsupported_media_type"
+
+    def __init__(self, *, reason: str, header: str, accepted: str) -> None:
+        super().__init__(reason=reason)
+        self.header = header
+        self.accepted = accepted
+
+
 class RateLimitedError(DeniedError):
     """A limit is used up.
 

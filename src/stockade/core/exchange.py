@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stockade.core.decision import Decision
     from stockade.core.identity import Principal
     from stockade.core.policy import Policy
+    from stockade.errors import DeniedError
 
 SCOPE_KEY: Final = "stockade"
 
@@ -43,6 +44,8 @@ class Exchange:
         headers: Response headers that layers ask for, such as ``RateLimit``.
         body_limit: Most bytes of the request body.
         body_read: Bytes of the body read up to now.
+        body_refusal: Why the body was refused while it was read, if it was.
+        has_content: Whether a header says something about the body.
         planted: Whether the start-up check made up this request; what happens to it is no event.
     """
 
@@ -50,11 +53,13 @@ class Exchange:
         "authorization",
         "body_limit",
         "body_read",
+        "body_refusal",
         "client",
         "content_length",
         "decision",
         "from_proxy",
         "guard",
+        "has_content",
         "headers",
         "host",
         "planted",
@@ -83,6 +88,8 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body_limit = body_limit
         self.body_read = 0
+        self.body_refusal: DeniedError | None = None
+        self.has_content = False
         self.planted = False
         self.from_proxy = False
 

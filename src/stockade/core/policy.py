@@ -41,6 +41,8 @@ class Policy:
         limits: Rate limits on top of, or in place of, the default ones.
         unlimited: Reasons for which the default limits do not apply.
         body_limit: Most bytes of a request body.
+        content: How much a request body may hold, by name, where the application's own limits do
+            not fit.
         step_up: How old the sign-in may be at most.
         docs: Whether the route is API documentation, behind HTTP Basic.
         origins: Where the parts came from, for messages and the audit.
@@ -53,6 +55,7 @@ class Policy:
     limits: tuple[LimitRule, ...] = ()
     unlimited: tuple[str, ...] = ()
     body_limit: int | None = None
+    content: tuple[tuple[str, int], ...] = ()
     step_up: timedelta | None = None
     docs: bool = False
     origins: tuple[str, ...] = ()
@@ -107,12 +110,24 @@ def _join(left: Policy, right: Policy) -> Policy:
         limits=_unique(left.limits + right.limits),
         unlimited=_unique(left.unlimited + right.unlimited),
         body_limit=left.body_limit if right.body_limit is None else right.body_limit,
+        content=_join_content(left.content, right.content),
         step_up=min(
             (age for age in (left.step_up, right.step_up) if age is not None), default=None
         ),
         docs=left.docs or right.docs,
         origins=_unique(left.origins + right.origins),
     )
+
+
+def _join_content(
+    left: tuple[tuple[str, int], ...], right: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, int], ...]:
+    joined = dict(left)
+    for name, limit in right:
+        if joined.setdefault(name, limit) != limit:
+            message = f"two limits on {name} of the body of one route: keep one"
+            raise PolicyConflictError(message)
+    return tuple(joined.items())
 
 
 def _check(policy: Policy) -> None:

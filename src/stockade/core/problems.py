@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stockade import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CONTENT_TYPE: Final = "application/problem+json"
 # RFC 9110 gave these statuses other phrases, which older releases of Python do not know yet.
@@ -77,9 +77,13 @@ HOST_REFUSED: Final = Problem(
     status=400, code="bad_host", detail="The Host header is not one that this server answers to."
 )
 BAD_REQUEST: Final = Problem(status=400, code="bad_request", detail="The request is malformed.")
+URL_TOO_LONG: Final = Problem(status=414, code="url_too_long", detail="The URL is too long.")
+HEADERS_TOO_LARGE: Final = Problem(
+    status=431, code="headers_too_large", detail="The request has too many or too large headers."
+)
 
 
-def problem_for(error: errors.DeniedError) -> Problem:  # noqa: PLR0911 - one answer per kind
+def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911 - one answer per kind
     """Map an expected refusal to its answer."""
     match error:
         case errors.UnauthenticatedError():
@@ -124,12 +128,37 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: PLR0911 - one an
             )
         case errors.NotFoundError():
             return NOT_FOUND
+        case errors.UnsupportedMediaTypeError():
+            return Problem(
+                status=415,
+                code=error.code,
+                detail="The endpoint does not read bodies of this type.",
+                headers={error.header: error.accepted},
+            )
+        case errors.MalformedRequestError():
+            return BAD_REQUEST
+        case errors.InvalidBodyError():
+            return invalid([{"pointer": "/body", "code": error.rule, "message": error.message}])
         case errors.InvalidInputError():
             return Problem(status=422, code=error.code, detail="A value can't be accepted.")
         case errors.ForbiddenError():
             return Problem(status=403, code=error.code, detail="You may not do this.")
         case _:
             return Problem(status=403, code=error.code)
+
+
+def invalid(problems: Sequence[Mapping[str, str]]) -> Problem:
+    """Build the answer for a request that does not fit.
+
+    Args:
+        problems: Place, stable code and rule of each mistake; nothing that was submitted.
+    """
+    return Problem(
+        status=422,
+        code="invalid",
+        detail="The request does not fit its schema.",
+        extensions={"errors": list(problems)},
+    )
 
 
 def problem_for_status(

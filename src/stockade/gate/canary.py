@@ -9,9 +9,10 @@ every way a route can hang on the tree.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, FastAPI, WebSocket
+from pydantic import Field
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 
@@ -116,7 +117,14 @@ async def drive(app: ASGIApp, scope: Scope, *, body: bytes = b"{}") -> Answer:
     return answer
 
 
-def make_scope(kind: str, path: str, guard: object, *, method: str = "GET") -> dict[str, Any]:
+def make_scope(
+    kind: str,
+    path: str,
+    guard: object,
+    *,
+    method: str = "GET",
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> dict[str, Any]:
     """Make the ASGI scope of a planted request by nobody."""
     scope: dict[str, Any] = {
         "type": kind,
@@ -128,7 +136,7 @@ def make_scope(kind: str, path: str, guard: object, *, method: str = "GET") -> d
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": b"",
-        "headers": [(b"host", b"stockade-canary.invalid")],
+        "headers": [(b"host", b"stockade-canary.invalid"), *headers],
         "client": ("192.0.2.1", 1),  # TEST-NET-1, RFC 5737: no client has this address.
         "server": ("192.0.2.1", 80),
         "state": {},
@@ -141,6 +149,9 @@ def make_scope(kind: str, path: str, guard: object, *, method: str = "GET") -> d
     exchange.planted = True
     scope[SCOPE_KEY] = exchange
     return scope
+
+
+_Body = Annotated[list[float], Field(max_length=1)]
 
 
 class _Planted:
@@ -178,6 +189,11 @@ class _Planted:
         async def opened() -> None:
             self.ran.append(f"{place}/open")
 
+        @router.post("/body")
+        @public("planted by the start-up check")
+        async def body(_value: _Body) -> None:
+            self.ran.append(f"{place}/body")
+
         @router.websocket("/socket")
         async def socket(websocket: WebSocket) -> None:
             self.ran.append(f"{place}/socket")
@@ -193,6 +209,9 @@ class _Planted:
         return router
 
 
+# A number that no schema would refuse, and no parser.
+_BODIES = ((b"[1e999]", 422), (b"[1]", 200))
+_JSON = ((b"content-type", b"application/json"),)
 _PLACES = ("", "/one/nested", "/two/nested", "/mount")
 
 
@@ -226,6 +245,12 @@ async def _prove_place(planted: _Planted, guard: Guard, place: str) -> None:
     if opened.status not in (200, 429) or (opened.status == 200 and not planted.ran):  # noqa: PLR2004 - HTTP statuses
         _fail(f"an open route below {place or '/'!r} did not answer")
     planted.ran.clear()
+    for body, status in _BODIES:
+        scope = make_scope("http", f"{place}/body", guard, method="POST", headers=_JSON)
+        answer = await drive(planted.app, scope, body=body)
+        if answer.status not in (status, 429) or bool(planted.ran) != (answer.status == 200):  # noqa: PLR2004 - HTTP statuses
+            _fail(f"nobody looked through a body below {place or '/'!r}")
+        planted.ran.clear()
 
 
 async def prove_wall(guard: Guard, headers: tuple[tuple[bytes, bytes], ...]) -> None:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from stockade.authorization.rules import unknown_roles
 from stockade.core.decision import Decision
 from stockade.core.policy import Policy, combine
 from stockade.errors import ConfigurationError
 from stockade.gate.collect import collect, collect_from_settings
+from stockade.gate.content import media_types_of
 from stockade.gate.plans import Access, Plan, access_of, grant_for
 from stockade.rate_limiting.rules import parse_rules
+from stockade.validation.content import ContentRules
 
 if TYPE_CHECKING:
     from stockade.authorization.settings import AuthorizationSettings
     from stockade.gate.settings import GateSettings, RoutePolicy
     from stockade.gate.tree import Leaf
     from stockade.rate_limiting.limiter import RateLimiter
+    from stockade.validation.settings import ValidationSettings
 
 _NO_ROUTE = Decision(granted=False, reason="gate.no_route")
 _NOT_FOUND = Policy(public=("no route has this path",), origins=("router",))
 # All documentation routes count together, so that several of them give no more tries at the
 # password.
 _DOCS_LIMITS = parse_rules("120/minute", scope="stockade:docs")
+_WITHOUT_BODY: Final = frozenset({"default", "websocket"})
 _LOGIN_ROUTES = frozenset({"stockade:token"})
 
 
@@ -33,16 +38,24 @@ class PlanCompiler:
         gate: Default and policies by route.
         authorization: Roles that exist.
         limiter: Binds limits to routes.
+        validation: What bodies may hold.
     """
 
     def __init__(
-        self, gate: GateSettings, *, authorization: AuthorizationSettings, limiter: RateLimiter
+        self,
+        gate: GateSettings,
+        *,
+        authorization: AuthorizationSettings,
+        limiter: RateLimiter,
+        validation: ValidationSettings,
     ) -> None:
         self._default = gate.default
         self._table = {entry: _to_policy(entry, given) for entry, given in gate.policies.items()}
         self._authorization = authorization
         self._granted_anywhere = frozenset().union(*authorization.roles.values())
         self._limiter = limiter
+        self._limits = validation.content_limits()
+        self._codings = frozenset(each.encode("ascii") for each in validation.content_codings)
         self.used: set[str] = set()
 
     def compile(self, leaf: Leaf, *, docs: bool = False) -> Plan:
@@ -80,9 +93,19 @@ class PlanCompiler:
             after=limits.after,
             together=limits.together,
             body_limit=policy.body_limit,
+            content=self._content_of(leaf, policy),
             # A 404 is no permission: middleware that puts another answer in its place is refused.
             granted=_NO_ROUTE if leaf.kind == "default" else grant_for(access),
             pinned=(leaf.key, leaf.holder),
+        )
+
+    def _content_of(self, leaf: Leaf, policy: Policy) -> ContentRules | None:
+        if policy.docs or leaf.kind in _WITHOUT_BODY:
+            return None
+        return ContentRules(
+            () if leaf.dependant is None else media_types_of(leaf.dependant),
+            replace(self._limits, **dict(policy.content)),
+            self._codings,
         )
 
     def _policy_of(self, leaf: Leaf, *, docs: bool) -> Policy:
@@ -128,6 +151,7 @@ def _to_policy(entry: str, given: RoutePolicy) -> Policy:
         limits=limits,
         unlimited=(given.unlimited,) if given.unlimited else (),
         body_limit=given.body_limit,
+        content=tuple(sorted(given.content.items())),
         step_up=given.step_up,
         origins=(f"settings {entry}",),
     )

@@ -42,6 +42,9 @@ class Gate:
             return
         try:
             await guard.admit(plan, scope, exchange)
+            content = plan.content
+            if content is not None and (exchange.has_content or content.accepted):
+                receive = guard.check_body(content, scope, receive, exchange)
         except REFUSALS as error:
             await guard.serve_refusal(error, scope, receive, send)
             return

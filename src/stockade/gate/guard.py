@@ -23,6 +23,7 @@ from stockade.errors import (
     StoreError,
 )
 from stockade.events import event_name_for
+from stockade.gate.content import CheckedBody, without_coding
 from stockade.gate.plans import Access, Plan
 from stockade.web.responses import refuse, unavailable
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from stockade.core.interfaces import Authenticator
     from stockade.events import EventLog
     from stockade.rate_limiting.limiter import RateLimiter
+    from stockade.validation.content import ContentRules
 
 _NOTHING: Final[dict[str, Any]] = {}
 
@@ -137,6 +139,30 @@ class Guard:
             policy = plan.policy
             now = None if policy.step_up is None else self._clock.now()
             raise_refusal(decide(policy, principal, now=now), policy)
+
+    def check_body(
+        self, content: ContentRules, scope: Scope, receive: Receive, exchange: Exchange
+    ) -> Receive:
+        """Return what hands on the body of an admitted request, as far as its rules hold.
+
+        It stands next to the endpoint: middleware that reads the body beforehand hands on what it
+        likes, and that is what has to fit.
+
+        Raises:
+            DeniedError: What is announced can't be accepted.
+        """
+        check = content.open(scope["headers"], limit=lambda: exchange.body_limit)
+        if check is None:
+            return receive
+        if check.inflates:
+            scope["headers"] = without_coding(scope["headers"])
+
+        def record(error: DeniedError) -> None:
+            too_large = isinstance(error, BodyTooLargeError)
+            name = "validation.body_too_large" if too_large else event_name_for(error.reason)
+            self._events.emit(name, scope=scope, reason=error.reason)
+
+        return CheckedBody(check, exchange, receive, record).receive
 
     async def serve_refusal(
         self, error: Exception, scope: Scope, receive: Receive, send: Send

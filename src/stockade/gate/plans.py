@@ -12,6 +12,7 @@ from stockade.core.decision import Decision
 if TYPE_CHECKING:
     from stockade.core.policy import Policy
     from stockade.rate_limiting.models import CompiledLimits
+    from stockade.validation.content import ContentRules
 
 
 class Access(Enum):
@@ -37,6 +38,7 @@ class Plan:
         after: Limits that are checked once the caller is known.
         together: The limits of both, for a caller who is known from the start.
         body_limit: Most bytes of a body; None keeps the application's own cap.
+        content: What a body may be and hold; None where nothing reads one.
         granted: The decision that a passing request gets, made once.
         pinned: What the plan belongs to; kept alive, so that its identity is not reused for
             something else.
@@ -51,6 +53,7 @@ class Plan:
     after: CompiledLimits | None
     together: CompiledLimits | None
     body_limit: int | None
+    content: ContentRules | None
     granted: Decision
     pinned: tuple[Any, ...]
 

@@ -21,6 +21,8 @@ class RoutePolicy(BaseModel):
         limits: Rate limits, such as ``100/minute; 5/second``.
         unlimited: Reason why no limit applies.
         body_limit: Most bytes of a request body.
+        content: How much a body may hold, by name: ``depth`` and ``values`` of JSON, ``text``,
+            ``fields`` and ``files`` of forms.
         step_up: How old the sign-in may be at most.
     """
 
@@ -33,6 +35,9 @@ class RoutePolicy(BaseModel):
     limits: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     unlimited: Annotated[str, Field(min_length=3, max_length=500)] | None = None
     body_limit: Annotated[int, Field(ge=0)] | None = None
+    content: dict[
+        Literal["depth", "values", "text", "fields", "files"], Annotated[int, Field(ge=0)]
+    ] = Field(default_factory=dict)
     step_up: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
 
 

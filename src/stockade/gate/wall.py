@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stockade.core.decision import Decision
 from stockade.core.exchange import SCOPE_KEY
-from stockade.core.problems import BAD_REQUEST, HOST_REFUSED, INTERNAL
+from stockade.core.problems import (
+    BAD_REQUEST,
+    HEADERS_TOO_LARGE,
+    HOST_REFUSED,
+    INTERNAL,
+    URL_TOO_LONG,
+    Problem,
+)
 from stockade.web.channel import Channel
 from stockade.web.responses import refuse
 
@@ -18,6 +25,13 @@ if TYPE_CHECKING:
     from stockade.gate.guard import Guard
     from stockade.gate.lifecycle import Lifecycle
     from stockade.web.requests import RequestReader
+
+
+_PROBLEMS: Final[dict[str, Problem]] = {
+    "web.headers_too_large": HEADERS_TOO_LARGE,
+    "web.host_not_allowed": HOST_REFUSED,
+    "web.url_too_long": URL_TOO_LONG,
+}
 
 
 class WallMiddleware:
@@ -91,7 +105,7 @@ class WallMiddleware:
         scope[SCOPE_KEY] = exchange
         bad_host = reason == "web.host_not_allowed"
         self._record("web.host_refused" if bad_host else "web.request_refused", scope, reason)
-        problem = HOST_REFUSED if bad_host else BAD_REQUEST
+        problem = _PROBLEMS.get(reason, BAD_REQUEST)
         await refuse(problem, scope, channel.receive, channel.send, request_id=exchange.request_id)
 
     def _record(self, name: str, scope: Scope, reason: str) -> None:

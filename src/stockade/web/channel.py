@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from stockade.core.exchange import Exchange
+    from stockade.errors import DeniedError
 
 _MESSAGE_TOO_BIG: Final = 1009  # RFC 6455, section 7.4.1
 _POLICY_VIOLATION: Final = 1008
@@ -24,16 +25,19 @@ _SUCCESS: Final = range(200, 300)
 _REQUEST_ID: Final = b"x-request-id"
 
 
-class BodyOverflowError(HTTPException):
-    """The body went over its limit while it was read.
+class BodyRefusedError(HTTPException):
+    """A body was refused while it was read.
 
     It is an `HTTPException` so that FastAPI, which turns any other error of body parsing into 400,
     lets it pass.
+
+    Args:
+        error: The refusal.
     """
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(413)
-        self.limit = limit
+    def __init__(self, error: DeniedError) -> None:
+        super().__init__(problem_for(error).status)
+        self.error = error
 
 
 class Channel:
@@ -57,7 +61,6 @@ class Channel:
         "_method",
         "_names",
         "_on_refusal",
-        "_overflow",
         "_path",
         "_receive",
         "_replaced",
@@ -84,14 +87,13 @@ class Channel:
         self._headers = headers
         self._names = names
         self._on_refusal = on_refusal
-        self._overflow = False
         self._replaced = False
 
     async def receive(self) -> Message:
         """Hand on one message from the client, counting the bytes of the body.
 
         Raises:
-            BodyOverflowError: The body is larger than the endpoint takes, whatever its
+            BodyRefusedError: The body is larger than the endpoint takes, whatever its
                 Content-Length said.
         """
         message = await self._receive()
@@ -100,10 +102,13 @@ class Channel:
             exchange = self._exchange
             exchange.body_read += len(message.get("body", b""))
             if exchange.body_read > exchange.body_limit:
-                if not self._overflow:
-                    self._overflow = True
-                    self._record("validation.body_too_large", "validation.body_streamed_too_far")
-                raise BodyOverflowError(exchange.body_limit)
+                reason = "validation.body_streamed_too_far"
+                if exchange.body_refusal is None:
+                    self._record("validation.body_too_large", reason)
+                    exchange.body_refusal = BodyTooLargeError(
+                        reason=reason, limit=exchange.body_limit
+                    )
+                raise BodyRefusedError(exchange.body_refusal)
         elif kind == "websocket.receive":
             return await self._check_frame(message)
         return message
@@ -130,7 +135,7 @@ class Channel:
                 kind == "http.response.start"
                 and decision is not None
                 and decision.granted
-                and not self._overflow
+                and self._exchange.body_refusal is None
             ):
                 headers = self._complete(message.get("headers", ()))
                 return self._send({**message, "headers": headers})
@@ -157,10 +162,12 @@ class Channel:
             # has in store for others stays inside.
             self._record("gate.undecided", "gate.answer_after_refusal")
             await self._replace(UNDECIDED)
-        elif self._overflow and message["status"] != 413:  # noqa: PLR2004 - the status of a body that is too large
-            await self._replace(
-                problem_for(BodyTooLargeError(reason="validation", limit=exchange.body_limit))
-            )
+        elif (
+            exchange.body_refusal is not None
+            and message["status"] != (problem := problem_for(exchange.body_refusal)).status
+        ):
+            # Whatever the application makes of a body of which it has got a part only.
+            await self._replace(problem)
         else:
             await self._send({**message, "headers": self._complete(message.get("headers", ()))})
 

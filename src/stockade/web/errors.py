@@ -12,10 +12,16 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from stockade.core.exchange import find_exchange
-from stockade.core.problems import CONTENT_TYPE, INTERNAL, Problem, problem_for, problem_for_status
-from stockade.errors import BodyTooLargeError, DeniedError, StoreError
+from stockade.core.problems import (
+    CONTENT_TYPE,
+    INTERNAL,
+    invalid,
+    problem_for,
+    problem_for_status,
+)
+from stockade.errors import DeniedError, StoreError
 from stockade.events import event_name_for
-from stockade.web.channel import BodyOverflowError
+from stockade.web.channel import BodyRefusedError
 from stockade.web.responses import unavailable
 
 if TYPE_CHECKING:
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import HTTPConnection
 
+    from stockade.core.problems import Problem
     from stockade.events import EventLog
 
 _POLICY_VIOLATION: Final = 1008
@@ -74,11 +81,9 @@ class ErrorAnswers:
 
     async def answer_http_error(self, connection: HTTPConnection, error: Exception) -> Answer:
         """Answer an `HTTPException` of a handler or of the framework."""
-        if isinstance(error, BodyOverflowError):
-            # The channel has recorded it while the body was read.
-            return await self._respond(
-                connection, problem_for(BodyTooLargeError(reason="", limit=error.limit))
-            )
+        if isinstance(error, BodyRefusedError):
+            # It was recorded while the body was read.
+            return await self._respond(connection, problem_for(error.error))
         if not isinstance(error, HTTPException):
             raise error
         if error.status_code < 200 or error.status_code in _BODILESS:  # noqa: PLR2004 - informational
@@ -108,13 +113,7 @@ class ErrorAnswers:
         self._emit(
             connection, "validation.refused", described[0]["code"] if described else "validation"
         )
-        problem = Problem(
-            status=422,
-            code="invalid",
-            detail="The request does not fit its schema.",
-            extensions={"errors": described},
-        )
-        return await self._respond(connection, problem)
+        return await self._respond(connection, invalid(described))
 
     async def close_invalid(self, websocket: WebSocket, error: Exception) -> None:
         """Close a websocket whose parameters do not fit.

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
 
 from stockade.core.exchange import Exchange
 
@@ -40,6 +41,9 @@ class RequestReader:
     ) -> None:
         self._body_limit = settings.max_body_size
         self._max_request_id = settings.max_request_id
+        self._max_headers = settings.max_headers
+        self._max_header_bytes = settings.max_header_bytes
+        self._max_url = settings.max_url
         self._addresses = addresses
         self._trusts_anybody = addresses.trusts_anybody
         self._ids = _ids
@@ -63,7 +67,10 @@ class RequestReader:
             self._read_forwarded(exchange, peer[0] if peer else None, scope, headers)
         exchange.authorization = headers.get(b"authorization")
         exchange.host = host = headers.get(b"host")
-        reason = None
+        exchange.has_content = b"content-type" in headers or b"content-encoding" in headers
+        reason = self._refuse_size(scope, pairs, headers)
+        if reason is not None:
+            return exchange, reason
         if len(headers) != len(pairs) and _has_duplicates(pairs):
             reason = "web.duplicate_header"
         elif not self._hosts.is_allowed(host):
@@ -76,6 +83,26 @@ class RequestReader:
             else:
                 reason = reason or "web.bad_content_length"
         return exchange, reason
+
+    def _refuse_size(
+        self,
+        scope: Mapping[str, Any],
+        pairs: list[tuple[bytes, bytes]],
+        headers: Mapping[bytes, bytes],
+    ) -> str | None:
+        """Return a reason code if headers or URL are too large, or the URL is no text."""
+        size = len(b"".join(headers)) + len(b"".join(headers.values()))
+        if len(pairs) != len(headers):
+            size = sum(len(name) + len(value) for name, value in pairs)
+        if len(pairs) > self._max_headers or size > self._max_header_bytes:
+            return "web.headers_too_large"
+        query = scope.get("query_string", b"")
+        path = scope.get("raw_path") or b""
+        if len(query) + len(path) > self._max_url:
+            return "web.url_too_long"
+        if "\0" in scope["path"] or not (_is_text(query) and _is_text(path)):
+            return "web.url_encoding"
+        return None
 
     def _read_forwarded(
         self,
@@ -128,6 +155,19 @@ def _read_scheme(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> st
         names = ("wss", "ws") if scope["type"] == "websocket" else ("https", "http")
         return names[0] if secure else names[1]
     return scheme
+
+
+def _is_text(escaped: bytes) -> bool:
+    """Tell whether a part of a URL stands for UTF-8 without NUL.
+
+    Whoever reads it later would put something else in the place of what is none.
+    """
+    if b"%" not in escaped:
+        return escaped.isascii()
+    try:
+        return "\0" not in unquote_to_bytes(escaped).decode("utf-8") and escaped.isascii()
+    except UnicodeDecodeError:
+        return False
 
 
 def _has_duplicates(pairs: list[tuple[bytes, bytes]]) -> bool:

@@ -38,6 +38,9 @@ class WebSettings(BaseModel):
         content_security_policy: Policy of answers that have none of their own.
         hsts_max_age: Seconds for which browsers are told to use HTTPS alone; 0 sends no such
             header.
+        max_headers: Most headers of a request.
+        max_header_bytes: Most bytes of all headers of a request together.
+        max_url: Most bytes of path and query together.
         max_request_id: Longest ``X-Request-Id`` that is taken over from a trusted proxy, in
             characters.
     """
@@ -51,6 +54,9 @@ class WebSettings(BaseModel):
         default=API_CONTENT_SECURITY_POLICY, min_length=1, max_length=4096
     )
     hsts_max_age: int = Field(default=31_536_000, ge=0)
+    max_headers: int = Field(default=100, ge=1)
+    max_header_bytes: int = Field(default=32_768, ge=1)
+    max_url: int = Field(default=16_384, ge=1)
     max_request_id: int = Field(default=128, ge=8, le=512)
 
     @field_validator("content_security_policy")

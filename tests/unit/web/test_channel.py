@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stockade.core import Decision
 from stockade.core.exchange import SCOPE_KEY
-from stockade.web.channel import BodyOverflowError
+from stockade.web.channel import BodyRefusedError
 from tests.unit.web.helpers import HEADERS, Line
 
 
@@ -33,9 +33,10 @@ async def test_a_body_passes_up_to_its_limit(parts: list[bytes], limit: int) -> 
     passed = b""
     for part in parts:
         if len(passed + part) > limit:
-            with pytest.raises(BodyOverflowError) as caught:
+            with pytest.raises(BodyRefusedError) as caught:
                 await line.channel.receive()
-            assert (caught.value.status_code, caught.value.limit) == (413, limit)
+            assert caught.value.status_code == 413
+            assert caught.value.error.code == "body_too_large"
             break
         passed += (await line.channel.receive())["body"]
     if len(b"".join(parts)) > limit:
@@ -52,7 +53,7 @@ async def test_what_was_announced_changes_nothing(announced: int) -> None:
     line = Line([chunk(b"x" * 10), chunk(b"x")], limit=10)
     line.exchange.content_length = announced
     assert (await line.channel.receive())["body"] == b"x" * 10
-    with pytest.raises(BodyOverflowError):
+    with pytest.raises(BodyRefusedError):
         await line.channel.receive()
 
 
@@ -60,7 +61,7 @@ async def test_an_application_that_goes_on_reading_gets_no_more() -> None:
     """Swallowing the error brings no further byte; it is recorded once."""
     line = Line([chunk(b"x" * 11), chunk(b""), chunk(b"y")], limit=10)
     for _ in range(3):
-        with pytest.raises(BodyOverflowError):
+        with pytest.raises(BodyRefusedError):
             await line.channel.receive()
     assert len(line.recorded) == 1
 
@@ -68,7 +69,7 @@ async def test_an_application_that_goes_on_reading_gets_no_more() -> None:
 async def test_an_answer_after_an_overflow_is_replaced() -> None:
     """A handler that hides the overflow does not answer as if the body had been whole."""
     line = Line([chunk(b"x" * 11)], limit=10)
-    with pytest.raises(BodyOverflowError):
+    with pytest.raises(BodyRefusedError):
         await line.channel.receive()
     await line.answer(200, body=b"stored the first ten")
     assert line.status == 413
@@ -79,7 +80,7 @@ async def test_an_answer_after_an_overflow_is_replaced() -> None:
 async def test_the_answer_to_an_overflow_is_not_replaced() -> None:
     """An application's own 413 stays."""
     line = Line([chunk(b"x" * 11)], limit=10)
-    with pytest.raises(BodyOverflowError):
+    with pytest.raises(BodyRefusedError):
         await line.channel.receive()
     await line.answer(413, body=b"own words")
     assert (line.status, line.body) == (413, b"own words")

@@ -32,6 +32,7 @@ def read(
         "type": "http",
         "scheme": "http",
         "client": None if peer is None else (peer, 1234),
+        "path": "/",
         "headers": [*([HOST] if host else []), *headers],
         **scope,
     }

@@ -1,0 +1,65 @@
+"""Decompress a body while it streams in, and count what comes out.
+
+A kilobyte of zeros takes a few bytes: what counts is the size after decompression, which is
+asked for in portions, so that nothing is ever larger than what the endpoint takes.
+
+Source: RFC 9110, section 8.4; RFC 1950; RFC 1952; CWE-409.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from stockade.errors import BodyTooLargeError
+from stockade.validation.content.errors import malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WINDOWS: Final = {
+    b"gzip": 16 + zlib.MAX_WBITS,
+    b"deflate": zlib.MAX_WBITS,
+}
+CODINGS: Final = frozenset(_WINDOWS)
+
+
+class Inflater:
+    """Decompresses one body.
+
+    Args:
+        coding: One of `CODINGS`.
+        limit: Tells the most bytes that may come out.
+    """
+
+    __slots__ = ("_limit", "_size", "_stream")
+
+    def __init__(self, coding: bytes, limit: Callable[[], int]) -> None:
+        self._stream = zlib.decompressobj(_WINDOWS[coding])
+        self._limit = limit
+        self._size = 0
+
+    def inflate(self, data: bytes, *, last: bool) -> bytes:
+        """Return what the next part stands for.
+
+        Args:
+            data: Untrusted bytes.
+            last: Whether nothing follows.
+
+        Raises:
+            MalformedRequestError: It is not of this coding, is cut short, or goes on behind its
+                end.
+            BodyTooLargeError: More comes out than the endpoint takes.
+        """
+        limit = self._limit()
+        try:
+            plain = self._stream.decompress(data, limit - self._size + 1)
+        except zlib.error:
+            raise malformed("content_encoding") from None
+        self._size += len(plain)
+        if self._size > limit:
+            raise BodyTooLargeError(reason="validation.body_inflates_too_far", limit=limit)
+        cut_short = last and not self._stream.eof
+        if self._stream.unused_data or cut_short:
+            raise malformed("content_encoding")
+        return plain

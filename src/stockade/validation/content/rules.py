@@ -1,0 +1,183 @@
+"""Decide which bodies an endpoint takes, and look through those that it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from stockade.errors import UnsupportedMediaTypeError
+from stockade.validation.content.encodings import CODINGS, Inflater
+from stockade.validation.content.errors import malformed
+from stockade.validation.content.forms import MultipartScanner, URLEncodedScanner
+from stockade.validation.content.json_text import JSONScanner
+from stockade.validation.content.media_types import is_json, read_media_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stockade.validation.content.limits import ContentLimits
+
+JSON: Final = b"application/json"
+ANY_JSON: Final = b"application/*+json"
+URL_ENCODED: Final = b"application/x-www-form-urlencoded"
+MULTIPART: Final = b"multipart/form-data"
+
+
+class _Scanner(Protocol):
+    def feed(self, data: bytes, *, last: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRules:
+    """What the bodies of one endpoint may be.
+
+    Args:
+        accepted: Media types that the endpoint reads; empty where nobody knows, such as for a
+            mounted application.
+        limits: How much a body may hold.
+        codings: Content codings that are undone for the endpoint.
+    """
+
+    accepted: tuple[bytes, ...]
+    limits: ContentLimits
+    codings: frozenset[bytes] = CODINGS
+
+    def open(
+        self, headers: Iterable[tuple[bytes, bytes]], *, limit: Callable[[], int]
+    ) -> BodyCheck | None:
+        """Prepare for the body of one request; None where there is nothing to look for.
+
+        Args:
+            headers: Untrusted headers of the request, their names in small letters.
+            limit: Tells the most bytes that the body may have.
+
+        Raises:
+            UnsupportedMediaTypeError: The endpoint takes no such body, and one is announced.
+            MalformedRequestError: The headers do not say what the body is.
+        """
+        content_type, coding, announced = _read(headers)
+        media_type = JSON if content_type == JSON else _name(content_type)
+        scanner = self._scanner(content_type, media_type, announced=announced)
+        inflater = None if coding is None else self._inflater(coding, limit, announced=announced)
+        if scanner is None and inflater is None:
+            return None
+        return BodyCheck(scanner, inflater)
+
+    def _scanner(
+        self, content_type: bytes | None, media_type: bytes | None, *, announced: bool
+    ) -> _Scanner | None:
+        if self.accepted and not self._takes(media_type):
+            refusal = _Refusal(self._refuse_type())
+            if announced:
+                raise refusal.error
+            # Nothing may follow; an endpoint can do without a body.
+            return refusal
+        if content_type is None:
+            return None
+        if media_type is None:
+            raise malformed("content_type")
+        if media_type == JSON or is_json(media_type):
+            return JSONScanner(self.limits)
+        if media_type == URL_ENCODED:
+            return URLEncodedScanner(self.limits)
+        if media_type == MULTIPART:
+            return MultipartScanner(content_type, self.limits)
+        return None
+
+    def _takes(self, media_type: bytes | None) -> bool:
+        if media_type is None:
+            return False
+        if media_type in self.accepted:
+            return True
+        if media_type.startswith(b"application/") and media_type.endswith(b"+json"):
+            return ANY_JSON in self.accepted
+        return any(
+            each.endswith(b"/*") and media_type.startswith(each[:-1]) for each in self.accepted
+        )
+
+    def _inflater(
+        self, coding: bytes, limit: Callable[[], int], *, announced: bool
+    ) -> Inflater | None:
+        if coding == b"identity" or not announced:
+            return None
+        if coding not in self.codings:
+            known = ", ".join(sorted(each.decode("ascii") for each in self.codings)) or "identity"
+            raise UnsupportedMediaTypeError(
+                reason="validation.content_coding", header="Accept-Encoding", accepted=known
+            )
+        return Inflater(coding, limit)
+
+    def _refuse_type(self) -> UnsupportedMediaTypeError:
+        accepted = ", ".join(each.decode("latin-1") for each in self.accepted)
+        return UnsupportedMediaTypeError(
+            reason="validation.media_type", header="Accept", accepted=accepted
+        )
+
+
+class BodyCheck:
+    """Looks through the body of one request, part by part.
+
+    Args:
+        scanner: Knows the rules of its type.
+        inflater: Undoes its content coding.
+    """
+
+    __slots__ = ("_inflater", "_scanner")
+
+    def __init__(self, scanner: _Scanner | None, inflater: Inflater | None) -> None:
+        self._scanner = scanner
+        self._inflater = inflater
+
+    @property
+    def inflates(self) -> bool:
+        """Whether the endpoint gets other bytes than came in."""
+        return self._inflater is not None
+
+    def read(self, data: bytes, *, last: bool) -> bytes:
+        """Return a part of the body for the endpoint.
+
+        Args:
+            data: Untrusted bytes.
+            last: Whether nothing follows.
+
+        Raises:
+            DeniedError: The body can't be accepted.
+        """
+        if self._inflater is not None:
+            data = self._inflater.inflate(data, last=last)
+        if self._scanner is not None:
+            self._scanner.feed(data, last=last)
+        return data
+
+
+class _Refusal:
+    """Refuses a body that nobody announced."""
+
+    def __init__(self, error: UnsupportedMediaTypeError) -> None:
+        self.error = error
+
+    def feed(self, data: bytes, *, last: bool) -> None:
+        del last
+        if data:
+            raise self.error
+
+
+def _read(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes | None, bool]:
+    """Return type and coding of a body, and whether there is one at all."""
+    content_type = coding = None
+    announced = False
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            announced = announced or value != b"0"
+        elif name == b"transfer-encoding":
+            announced = True
+        elif name == b"content-encoding":
+            # Several codings in a row multiply what a bomb can do; no client needs them.
+            coding = value.strip().lower() if coding is None else b"several"
+    return content_type, coding, announced
+
+
+def _name(content_type: bytes | None) -> bytes | None:
+    return None if content_type is None else read_media_type(content_type)

@@ -1,0 +1,69 @@
+import gzip
+import tracemalloc
+import zlib
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stockade.errors import BodyTooLargeError, MalformedRequestError
+from stockade.validation.content.encodings import Inflater
+
+LIMIT = 1000
+
+
+def inflate(coding: bytes, data: bytes, *cuts: int) -> bytes:
+    """Decompress a body in parts."""
+    inflater = Inflater(coding, lambda: LIMIT)
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    parts = [data[start:end] for start, end in pairwise(edges)]
+    return b"".join(
+        inflater.inflate(part, last=index == len(parts)) for index, part in enumerate(parts, 1)
+    )
+
+
+@given(st.binary(max_size=LIMIT), st.lists(st.integers(0, 1100), max_size=4))
+def test_round_trip(data: bytes, cuts: list[int]) -> None:
+    """What was compressed comes out as it was, however it is cut up."""
+    assert inflate(b"gzip", gzip.compress(data), *cuts) == data
+    assert inflate(b"deflate", zlib.compress(data), *cuts) == data
+
+
+def test_what_comes_out_counts() -> None:
+    """One byte beyond the limit is refused."""
+    assert len(inflate(b"gzip", gzip.compress(b"0" * LIMIT))) == LIMIT
+    with pytest.raises(BodyTooLargeError) as caught:
+        inflate(b"gzip", gzip.compress(b"0" * (LIMIT + 1)))
+    assert caught.value.limit == LIMIT
+
+
+def test_a_bomb_never_takes_the_memory() -> None:
+    """A hundred megabytes of zeros are refused while they are a few hundred kilobytes."""
+    bomb = gzip.compress(b"\0" * 100_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyTooLargeError):
+            inflate(b"gzip", bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"plain",
+        gzip.compress(b"text")[:-1],
+        gzip.compress(b"text") + b"more",
+        gzip.compress(b"text") + gzip.compress(b"more"),
+        zlib.compress(b"text"),
+        gzip.compress(b"text")[:-8] + b"\0" * 8,
+        b"",
+    ],
+    ids=["plain", "cut", "more", "two", "other", "wrong sum", "empty"],
+)
+def test_what_is_not_of_the_coding_is_refused(data: bytes) -> None:
+    """Nothing is hidden behind the end, and nothing is missing."""
+    with pytest.raises(MalformedRequestError):
+        inflate(b"gzip", data)
