@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 # A second one of these would let two readers disagree about which counts (request smuggling,
 # confused credentials).
-_SINGLE: Final = (b"host", b"authorization", b"content-length", b"content-type")
+_SINGLE: Final = (
+    b"host",
+    b"authorization",
+    b"content-encoding",
+    b"content-length",
+    b"content-type",
+)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,512}")
 _LONGEST_LENGTH: Final = 18
 # Identifiers that are made at once: one call to the system costs more than the rest of the request
@@ -91,8 +97,9 @@ class RequestReader:
         headers: Mapping[bytes, bytes],
     ) -> str | None:
         """Return a reason code if headers or URL are too large, or the URL is no text."""
-        size = len(b"".join(headers)) + len(b"".join(headers.values()))
-        if len(pairs) != len(headers):
+        if len(pairs) == len(headers):
+            size = len(b"".join(headers)) + len(b"".join(headers.values()))
+        else:
             size = sum(len(name) + len(value) for name, value in pairs)
         if len(pairs) > self._max_headers or size > self._max_header_bytes:
             return "web.headers_too_large"

@@ -321,7 +321,6 @@ def test_settings_change_the_limits() -> None:
         assert client.post("/deep", content=b"[[[1]]]", headers=JSON).status_code == 200
         assert client.post("/raw", content=b"[[[1]]]", headers=JSON).status_code == 422
         headers = {**JSON, "content-encoding": "gzip"}
-        assert client.post("/raw", content=b"", headers=headers).status_code == 200
         assert client.post("/raw", content=b"x", headers=headers).status_code == 415
 
 

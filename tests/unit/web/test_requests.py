@@ -50,7 +50,9 @@ def test_a_plain_request_is_accepted() -> None:
     assert RANDOM_ID.fullmatch(exchange.request_id)
 
 
-@pytest.mark.parametrize("name", [b"host", b"authorization", b"content-length", b"content-type"])
+@pytest.mark.parametrize(
+    "name", [b"host", b"authorization", b"content-encoding", b"content-length", b"content-type"]
+)
 @pytest.mark.parametrize("second", [b"example.com", b"1"], ids=["other", "same"])
 def test_a_header_that_decides_comes_once(name: bytes, second: bytes) -> None:
     """Two of them, even if they are equal, let two readers disagree: the request is refused."""

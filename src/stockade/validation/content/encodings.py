@@ -32,12 +32,13 @@ class Inflater:
         limit: Tells the most bytes that may come out.
     """
 
-    __slots__ = ("_limit", "_size", "_stream")
+    __slots__ = ("_begun", "_limit", "_size", "_stream")
 
     def __init__(self, coding: bytes, limit: Callable[[], int]) -> None:
         self._stream = zlib.decompressobj(_WINDOWS[coding])
         self._limit = limit
         self._size = 0
+        self._begun = False
 
     def inflate(self, data: bytes, *, last: bool) -> bytes:
         """Return what the next part stands for.
@@ -51,6 +52,7 @@ class Inflater:
                 end.
             BodyTooLargeError: More comes out than the endpoint takes.
         """
+        self._begun = self._begun or bool(data)
         limit = self._limit()
         try:
             plain = self._stream.decompress(data, limit - self._size + 1)
@@ -59,7 +61,7 @@ class Inflater:
         self._size += len(plain)
         if self._size > limit:
             raise BodyTooLargeError(reason="validation.body_inflates_too_far", limit=limit)
-        cut_short = last and not self._stream.eof
+        cut_short = last and self._begun and not self._stream.eof
         if self._stream.unused_data or cut_short:
             raise malformed("content_encoding")
         return plain

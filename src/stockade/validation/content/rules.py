@@ -55,17 +55,22 @@ class ContentRules:
             UnsupportedMediaTypeError: The endpoint takes no such body, and one is announced.
             MalformedRequestError: The headers do not say what the body is.
         """
-        content_type, coding, announced = _read(headers)
-        media_type = JSON if content_type == JSON else _name(content_type)
-        scanner = self._scanner(content_type, media_type, announced=announced)
-        inflater = None if coding is None else self._inflater(coding, limit, announced=announced)
+        # A second header of one of these names does not get past the wall.
+        known = dict(headers)
+        content_type = known.get(b"content-type")
+        coding = known.get(b"content-encoding")
+        announced = known.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in known
+        scanner = self._scanner(content_type, announced=announced)
+        inflater = None if coding is None else self._inflater(coding.strip().lower(), limit)
         if scanner is None and inflater is None:
             return None
         return BodyCheck(scanner, inflater)
 
-    def _scanner(
-        self, content_type: bytes | None, media_type: bytes | None, *, announced: bool
-    ) -> _Scanner | None:
+    def _scanner(self, content_type: bytes | None, *, announced: bool) -> _Scanner | None:
+        if content_type is None or content_type == JSON:
+            media_type = content_type
+        else:
+            media_type = read_media_type(content_type)
         if self.accepted and not self._takes(media_type):
             refusal = _Refusal(self._refuse_type())
             if announced:
@@ -76,13 +81,11 @@ class ContentRules:
             return None
         if media_type is None:
             raise malformed("content_type")
-        if media_type == JSON or is_json(media_type):
-            return JSONScanner(self.limits)
-        if media_type == URL_ENCODED:
-            return URLEncodedScanner(self.limits)
         if media_type == MULTIPART:
             return MultipartScanner(content_type, self.limits)
-        return None
+        if media_type == URL_ENCODED:
+            return URLEncodedScanner(self.limits)
+        return JSONScanner(self.limits) if is_json(media_type) else None
 
     def _takes(self, media_type: bytes | None) -> bool:
         if media_type is None:
@@ -95,10 +98,8 @@ class ContentRules:
             each.endswith(b"/*") and media_type.startswith(each[:-1]) for each in self.accepted
         )
 
-    def _inflater(
-        self, coding: bytes, limit: Callable[[], int], *, announced: bool
-    ) -> Inflater | None:
-        if coding == b"identity" or not announced:
+    def _inflater(self, coding: bytes, limit: Callable[[], int]) -> Inflater | None:
+        if coding == b"identity":
             return None
         if coding not in self.codings:
             known = ", ".join(sorted(each.decode("ascii") for each in self.codings)) or "identity"
@@ -160,24 +161,3 @@ class _Refusal:
         del last
         if data:
             raise self.error
-
-
-def _read(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes | None, bool]:
-    """Return type and coding of a body, and whether there is one at all."""
-    content_type = coding = None
-    announced = False
-    for name, value in headers:
-        if name == b"content-type":
-            content_type = value
-        elif name == b"content-length":
-            announced = announced or value != b"0"
-        elif name == b"transfer-encoding":
-            announced = True
-        elif name == b"content-encoding":
-            # Several codings in a row multiply what a bomb can do; no client needs them.
-            coding = value.strip().lower() if coding is None else b"several"
-    return content_type, coding, announced
-
-
-def _name(content_type: bytes | None) -> bytes | None:
-    return None if content_type is None else read_media_type(content_type)

@@ -208,4 +208,5 @@ def test_the_work_grows_with_the_text_alone() -> None:
     scanner = JSONScanner(limits)
     for at in range(len(data)):
         scanner.feed(data[at : at + 1], last=at + 1 == len(data))
-    assert scanner._names == []
+    assert scanner._steps is not None
+    assert scanner._steps._names == []

@@ -89,13 +89,6 @@ def test_other_codings_are_refused(coding: bytes) -> None:
     assert (caught.value.header, caught.value.accepted) == ("Accept-Encoding", "deflate, gzip")
 
 
-def test_two_headers_of_codings_are_refused() -> None:
-    """They mean one coding in the other."""
-    coding = (b"content-encoding", b"gzip")
-    with pytest.raises(UnsupportedMediaTypeError):
-        open_body(JSON_RULES, (b"content-type", JSON), coding, coding, LENGTH)
-
-
 def test_a_coding_is_undone_before_the_rules() -> None:
     """The rules hold for what the endpoint gets."""
     check = open_body(JSON_RULES, (b"content-type", JSON), (b"content-encoding", b"GZIP"), LENGTH)
