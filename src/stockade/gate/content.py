@@ -55,7 +55,7 @@ class CheckedBody:
         on_refusal: Called once, with the refusal.
     """
 
-    __slots__ = ("_check", "_exchange", "_on_refusal", "_receive")
+    __slots__ = ("_check", "_exchange", "_last", "_on_refusal", "_receive")
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class CheckedBody:
         self._exchange = exchange
         self._receive = receive
         self._on_refusal = on_refusal
+        self._last = False
 
     async def receive(self) -> Message:
         """Hand on the next message.
@@ -75,20 +76,26 @@ class CheckedBody:
         Raises:
             BodyRefusedError: The body breaks a rule.
         """
-        message = await self._receive()
+        exchange = self._exchange
+        check = self._check
+        message: Message = {"type": "http.request"} if check.has_more else await self._receive()
         if message["type"] != "http.request":
             return message
-        exchange = self._exchange
         if exchange.body_refusal is not None:
             raise BodyRefusedError(exchange.body_refusal)
         data = message.get("body", b"")
+        if not check.has_more:
+            self._last = not message.get("more_body", False)
         try:
-            plain = self._check.read(data, last=not message.get("more_body", False))
+            plain = check.read(data, last=self._last)
         except DeniedError as error:
             exchange.body_refusal = error
             self._on_refusal(error)
             raise BodyRefusedError(error) from None
-        return message if plain is data else {**message, "body": plain}
+        if plain is data:
+            return message
+        more = check.has_more or not self._last
+        return {"type": "http.request", "body": plain, "more_body": more}
 
 
 def without_coding(headers: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - ASGI allows any iterable of pairs

@@ -24,27 +24,34 @@ _WINDOWS: Final = {
 CODINGS: Final = frozenset(_WINDOWS)
 
 
+_PORTION: Final = 262_144
+
+
 class Inflater:
     """Decompresses one body.
 
     Args:
         coding: One of `CODINGS`.
         limit: Tells the most bytes that may come out.
+
+    Attributes:
+        has_more: Whether more comes out of what was fed already.
     """
 
-    __slots__ = ("_begun", "_limit", "_size", "_stream")
+    __slots__ = ("_begun", "_limit", "_size", "_stream", "has_more")
 
     def __init__(self, coding: bytes, limit: Callable[[], int]) -> None:
         self._stream = zlib.decompressobj(_WINDOWS[coding])
         self._limit = limit
         self._size = 0
         self._begun = False
+        self.has_more = False
 
     def inflate(self, data: bytes, *, last: bool) -> bytes:
-        """Return what the next part stands for.
+        """Return the next portion of what the body stands for.
 
         Args:
-            data: Untrusted bytes.
+            data: Untrusted bytes; none as long as the last call left more to come.
             last: Whether nothing follows.
 
         Raises:
@@ -54,14 +61,16 @@ class Inflater:
         """
         self._begun = self._begun or bool(data)
         limit = self._limit()
+        portion = min(_PORTION, limit - self._size + 1)
         try:
-            plain = self._stream.decompress(data, limit - self._size + 1)
+            plain = self._stream.decompress(self._stream.unconsumed_tail + data, portion)
         except zlib.error:
             raise malformed("content_encoding") from None
         self._size += len(plain)
         if self._size > limit:
             raise BodyTooLargeError(reason="validation.body_inflates_too_far", limit=limit)
-        cut_short = last and self._begun and not self._stream.eof
+        self.has_more = len(plain) == portion
+        cut_short = last and self._begun and not (self.has_more or self._stream.eof)
         if self._stream.unused_data or cut_short:
             raise malformed("content_encoding")
         return plain

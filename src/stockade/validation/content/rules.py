@@ -134,6 +134,11 @@ class BodyCheck:
         """Whether the endpoint gets other bytes than came in."""
         return self._inflater is not None
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more for the endpoint in what was read already."""
+        return self._inflater is not None and self._inflater.has_more
+
     def read(self, data: bytes, *, last: bool) -> bytes:
         """Return a part of the body for the endpoint.
 
@@ -147,7 +152,7 @@ class BodyCheck:
         if self._inflater is not None:
             data = self._inflater.inflate(data, last=last)
         if self._scanner is not None:
-            self._scanner.feed(data, last=last)
+            self._scanner.feed(data, last=last and not self.has_more)
         return data
 
 
