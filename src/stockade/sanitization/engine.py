@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import nh3
 
 from stockade.sanitization.errors import SanitizationError
-from stockade.sanitization.links import URL_ATTRIBUTES, is_allowed_link
+from stockade.sanitization.links import URL_ATTRIBUTES, is_allowed_image, is_allowed_link
 from stockade.sanitization.work import check_work
 
 if TYPE_CHECKING:
@@ -36,6 +36,18 @@ _INLINE: Final = frozenset(
 _TEXT_BLOCKS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "p"})
 _LEADING_BREAK: Final = re.compile(r"(<pre(?: [^>]*)?>)(?=\n)")
 
+# A reader far above the image is not worth telling its host about, nor is the page's address.
+_IMAGE_VALUES: Final = {"loading": "lazy", "referrerpolicy": "no-referrer"}
+_IMAGE_TAIL: Final = "".join(f' {name}="{value}"' for name, value in _IMAGE_VALUES.items())
+# The engine puts them last, in an order that changes from one process to the next.
+_IMAGE: Final = re.compile(
+    r'(<img(?: [a-z]+="[^"]*+")*?) referrerpolicy="no-referrer" loading="lazy">'
+)
+_NO_SOURCE: Final = re.compile(r'<img(?: (?!src=)[a-z]+="[^"]*+")*+>')
+# An image larger than any screen pushes the page away.
+_IMAGE_SIZE: Final = re.compile(r"[0-9]{1,4}")
+_IMAGE_SIZES: Final = frozenset({"height", "width"})
+
 
 class Engine:
     """The engine of one policy. It may be used by many threads at once.
@@ -52,6 +64,7 @@ class Engine:
         self._is_settled = re.compile(_settled_pattern(policy)).fullmatch
         self._max_length = policy.max_length
         self._keeps_breaks = "pre" in policy.tags
+        self._keeps_images = "img" in policy.tags
 
     def clean(self, value: str) -> str:
         """Return what the policy keeps of a value, in a form that reads back as itself.
@@ -62,11 +75,11 @@ class Engine:
         """
         # Calling back into Python for each attribute and cleaning twice would double the cost of
         # every value; a result that is seen to need neither is done.
-        cleaned = _run(self._fast, value)
+        cleaned = self._run(self._fast, value)
         if "\r" in cleaned or self._has_doubtful_link(cleaned):
             return self._settle(self._pass(value))
         if self._bare(cleaned) == self._bare(value):
-            # What only got its links' relations was well formed: it has been read back just now.
+            # What only got our own attributes was well formed: it has been read back just now.
             self._check_length(cleaned)
             return cleaned
         if self._is_settled(cleaned):
@@ -94,14 +107,27 @@ class Engine:
             raise SanitizationError(reason="sanitization.too_long", limit=self._max_length)
 
     def _bare(self, value: str) -> str:
+        if self._keeps_images:
+            value = value.replace(_IMAGE_TAIL, "")
         return value.replace(self._rel, "") if self._rel else value
 
     def _pass(self, value: str) -> str:
         # A carriage return comes from "&#13;"; parsers read it as a line feed.
-        cleaned = _run(self._full, value).replace("\r\n", "\n").replace("\r", "\n")
+        cleaned = self._run(self._full, value).replace("\r\n", "\n").replace("\r", "\n")
         if self._keeps_breaks:
             # Parsers skip a line break at the very start of <pre>.
             cleaned = _LEADING_BREAK.sub(r"\1\n", cleaned)
+        return cleaned
+
+    def _run(self, cleaner: nh3.Cleaner, value: str) -> str:
+        try:
+            cleaned = cleaner.clean(value)
+        except UnicodeEncodeError:
+            # A lone surrogate: JSON can spell it, no encoding can hold it.
+            raise SanitizationError(reason="sanitization.not_unicode") from None
+        if self._keeps_images and "<img" in cleaned:
+            # The engine can drop an attribute, but not the image that is nothing without it.
+            cleaned = _NO_SOURCE.sub("", _IMAGE.sub(rf"\1{_IMAGE_TAIL}>", cleaned))
         return cleaned
 
 
@@ -109,14 +135,6 @@ class Engine:
 def engine_of(policy: HTMLPolicy) -> Engine:
     """Return the engine of a policy, built once: building costs more than cleaning."""
     return Engine(policy)
-
-
-def _run(cleaner: nh3.Cleaner, value: str) -> str:
-    try:
-        return cleaner.clean(value)
-    except UnicodeEncodeError:
-        # A lone surrogate: JSON can spell it, no encoding can hold it.
-        raise SanitizationError(reason="sanitization.not_unicode") from None
 
 
 def _build_cleaner(
@@ -131,35 +149,65 @@ def _build_cleaner(
         clean_content_tags=policy.dropped,
         attributes=attributes,
         attribute_filter=attribute_filter,
+        set_tag_attribute_values={"img": _IMAGE_VALUES} if "img" in policy.tags else None,
         link_rel=policy.rel,
         url_schemes=policy.schemes,
     )
 
 
 def _link_filter(policy: HTMLPolicy) -> Callable[[str, str, str], str | None]:
-    def filter_attribute(_element: str, attribute: str, value: str) -> str | None:
-        if attribute in URL_ATTRIBUTES and not is_allowed_link(value, policy):
-            return None
+    def filter_attribute(element: str, attribute: str, value: str) -> str | None:
+        if attribute == "src":
+            return value if is_allowed_image(value, policy) else None
+        if attribute in URL_ATTRIBUTES:
+            return value if is_allowed_link(value, policy) else None
+        if element == "img" and attribute in _IMAGE_SIZES:
+            return value if _IMAGE_SIZE.fullmatch(value) else None
         return value
 
     return filter_attribute
 
 
 def _doubtful_pattern(policy: HTMLPolicy) -> str:
-    """Build a pattern for links that do not begin like allowed ones; `is_allowed_link` decides.
+    """Build a pattern for attributes that do not begin like allowed ones; the filter decides.
 
     The engine puts attributes in double quotes and escapes quotes in them.
     """
+    names = {name for _, name in policy.attributes}
+    links = sorted(names & URL_ATTRIBUTES - {"src"})
+    doubtful = []
+    if links:
+        # One attribute is searched for as it stands, which is several times faster.
+        name = links[0] if len(links) == 1 else f"(?:{'|'.join(links)})"
+        doubtful.append(_unlike(name, _links(policy)))
+    if "src" in names:
+        doubtful.append(_unlike("src", _sources(policy)))
+    if "img" in policy.tags and names & _IMAGE_SIZES:
+        doubtful.append(rf'(?:height|width)="(?!{_IMAGE_SIZE.pattern}")')
+    return "|".join(doubtful) or "(?!)"
+
+
+def _unlike(attribute: str, starts: list[str]) -> str:
+    known = "|".join(starts) or "(?!)"
+    return rf'{attribute}="(?!(?:{known})[^"\\\x00-\x1f\x7f]*+")'
+
+
+def _links(policy: HTMLPolicy) -> list[str]:
     starts = [f"{name}://" for name in sorted(policy.schemes & {"http", "https"})]
     if "mailto" in policy.schemes:
         starts.append("mailto:")
-    if policy.relative_links:
-        starts += ["/(?!/)", "#"]
-    known = "|".join(starts) or "(?!)"
-    attributes = sorted({name for _, name in policy.attributes} & URL_ATTRIBUTES)
-    # One attribute is searched for as it stands, which is several times faster.
-    names = attributes[0] if len(attributes) == 1 else f"(?:{'|'.join(attributes) or '(?!)'})"
-    return rf'{names}="(?!(?:{known})[^"\\\x00-\x1f\x7f]*+")'
+    return starts + _relative(policy)
+
+
+def _sources(policy: HTMLPolicy) -> list[str]:
+    hosts = "|".join(map(re.escape, sorted(policy.image_hosts or ()))) or "(?!)"
+    host = "" if policy.image_hosts is None else f'(?:{hosts})(?=[/?#"])'
+    starts = [f"{name}://{host}" for name in sorted(policy.schemes & {"http", "https"})]
+    return starts + _relative(policy)
+
+
+def _relative(policy: HTMLPolicy) -> list[str]:
+    return ["/(?!/)", "#"] if policy.relative_links else []
 
 
 def _settled_pattern(policy: HTMLPolicy) -> str:
@@ -172,7 +220,10 @@ def _settled_pattern(policy: HTMLPolicy) -> str:
     inline = "|".join(sorted(policy.tags & _INLINE)) or "(?!)"
     blocks = "|".join(sorted(policy.tags & _TEXT_BLOCKS)) or "(?!)"
     # Possessive throughout, so that it never tries a second way; measured faster that way.
-    text = rf"[^<]*+(?:</?(?:{inline}|br)>[^<]*+)*+"
+    mark = rf"</?(?:{inline}|br)>"
+    if "img" in policy.tags:
+        mark = rf"(?:{mark}|<img(?: [^>]*+)?+>)"
+    text = rf"[^<]*+(?:{mark}[^<]*+)*+"
     link = rf"a(?: [^>]*+)?+>{text}</a>"
     block = rf"(?:{blocks})>{text}(?:<{link}{text})*+</(?:{blocks})>"
     item = r"(?:/?[ou]l|/li)>[ \n]*+(?:<li>)?+"

@@ -18,6 +18,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 # scheme behind an exotic space is nothing an editor writes.
 _COLON_FIRST: Final = re.compile(r"[^/?#]*:")
 _WITH_HOST: Final = frozenset({"http", "https"})
+_HOST: Final = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 
 
 def is_allowed_link(url: str, policy: HTMLPolicy) -> bool:
@@ -39,3 +40,20 @@ def is_allowed_link(url: str, policy: HTMLPolicy) -> bool:
         return False
     # "https:host" is relative on an https page and absolute elsewhere.
     return name not in _WITH_HOST or target.startswith("//", scheme.end())
+
+
+def is_allowed_image(url: str, policy: HTMLPolicy) -> bool:
+    """Tell whether a policy keeps the source of an image.
+
+    It is a link by HTTP or within the site, and to one of the policy's image hosts. A host is
+    compared as it is written: with a user name, an escape or a trailing dot it is another one.
+    """
+    target = url.strip(" ")
+    if not is_allowed_link(url, policy):
+        return False
+    if _SCHEME.match(target) is None:
+        return True
+    host = _HOST.match(target)
+    return host is not None and (
+        policy.image_hosts is None or host[1].lower() in policy.image_hosts
+    )

@@ -7,6 +7,7 @@ refused when the policy is built, whoever asks for it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +34,9 @@ _HARMLESS_ATTRIBUTES: Final = frozenset(
     }
 )
 _HARMLESS_SCHEMES: Final = frozenset({"http", "https", "mailto", "sms", "tel"})
+# A host as a browser writes it, with a port where it is not the usual one. Anything else could be
+# read in two ways: a user name before "@", an escape, a name in another script.
+_HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?")
 
 DEFAULT_MAX_LENGTH: Final = 1_000_000
 
@@ -51,6 +55,8 @@ class HTMLPolicy:
             A link to another host without a scheme (``//host``) is never kept.
         rel: Relation set on every link, or None for none.
         dropped: Elements that are removed with all they contain.
+        image_hosts: Hosts that images may come from, such as ``images.example.com``, or None for
+            any. An empty set leaves images of the site itself, where ``relative_links`` is on.
         max_length: Most characters, of what comes in and of what goes out.
 
     Raises:
@@ -65,6 +71,7 @@ class HTMLPolicy:
     relative_links: bool = True
     rel: str | None = "noopener noreferrer nofollow"
     dropped: frozenset[str] = frozenset({"script", "style"})
+    image_hosts: frozenset[str] | None = None
     max_length: int = DEFAULT_MAX_LENGTH
     _hash: int = field(init=False, repr=False, compare=False, default=0)
 
@@ -81,6 +88,10 @@ class HTMLPolicy:
             raise UnsafePolicyError(message)
         if self.dropped & self.tags:
             message = f"elements both kept and dropped: {_names(self.dropped & self.tags)}"
+            raise UnsafePolicyError(message)
+        unclear = {host for host in self.image_hosts or () if not _HOST.fullmatch(host)}
+        if unclear:
+            message = f"image hosts that are not plain host names: {_names(unclear)}"
             raise UnsafePolicyError(message)
         if not 0 < self.max_length <= DEFAULT_MAX_LENGTH:
             message = f"max_length has to be from 1 to {DEFAULT_MAX_LENGTH}"
@@ -116,20 +127,23 @@ COMMENT: Final = HTMLPolicy(
     attributes=frozenset({("a", "href"), ("a", "title")}),
     relative_links=False,
 )
-# Images are left out: a remote image tells its host who reads the page, and when.
+# A remote image tells its host that the page is read, and when. The engine makes images load late
+# and without a referrer; a policy with image_hosts says where they may come from.
 ARTICLE: Final = HTMLPolicy(
     name="article",
+    version=2,
     tags=DEFAULT.tags
     | frozenset(
         {
             *("b", "blockquote", "caption", "code", "del", "dd", "dl", "dt", "figcaption"),
-            *("figure", "h4", "h5", "h6", "hr", "i", "ins", "kbd", "mark", "pre", "q", "s"),
-            *("sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr"),
+            *("figure", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "mark", "pre", "q"),
+            *("s", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr"),
         }
     ),
     attributes=DEFAULT.attributes
     | frozenset(
         {
+            *(("img", name) for name in ("alt", "height", "src", "title", "width")),
             ("ol", "start"),
             ("td", "colspan"),
             ("td", "rowspan"),
@@ -139,9 +153,20 @@ ARTICLE: Final = HTMLPolicy(
         }
     ),
 )
+# The text of a mail. Nothing is loaded, because the sender would learn that the mail was opened,
+# and there is no site that a link without a scheme could be relative to.
+EMAIL: Final = HTMLPolicy(
+    name="email",
+    tags=(ARTICLE.tags - {"figcaption", "figure", "img"})
+    | frozenset({"abbr", "div", "small", "span"}),
+    attributes=DEFAULT.attributes
+    | frozenset({("td", "colspan"), ("td", "rowspan"), ("th", "colspan"), ("th", "rowspan")}),
+    relative_links=False,
+    dropped=frozenset({"script", "style", "title"}),
+)
 
 _registry: Final[dict[str, HTMLPolicy]] = {
-    policy.name: policy for policy in (DEFAULT, COMMENT, ARTICLE)
+    policy.name: policy for policy in (DEFAULT, COMMENT, ARTICLE, EMAIL)
 }
 
 

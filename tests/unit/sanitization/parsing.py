@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from stockade.sanitization import HTMLPolicy
 
 VOID = {"br", "hr", "img", "col"}
+FORCED = {("img", "loading"): "lazy", ("img", "referrerpolicy"): "no-referrer"}
 
 
 class _Reader(HTMLParser):
@@ -22,6 +23,8 @@ class _Reader(HTMLParser):
             self.faults.append(f"element {tag}")
         if tag not in VOID:
             self.open.append(tag)
+        if tag == "img" and "src" not in dict(attrs):
+            self.faults.append("image without a source")
         for name, value in attrs:
             self._check_attribute(tag, name, value or "")
 
@@ -29,8 +32,15 @@ class _Reader(HTMLParser):
         if (tag, name) == ("a", "rel"):
             if value != self.policy.rel:
                 self.faults.append(f"rel {value}")
+        elif (tag, name) in FORCED:
+            if value != FORCED[tag, name]:
+                self.faults.append(f"{name} {value}")
         elif (tag, name) not in self.policy.attributes:
             self.faults.append(f"attribute {tag} {name}")
+        elif name == "src":
+            self._check_link(value)
+            if value.strip().lower().startswith(("mailto:", "tel:", "sms:")):
+                self.faults.append(f"source {value}")
         elif name == "href":
             self._check_link(value)
 
