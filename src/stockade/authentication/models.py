@@ -47,6 +47,7 @@ class AccessToken:
         expires_at: Seconds since 1970 at which the token ends.
         authenticated_at: When the subject last gave its password.
         token_id: Unique identifier (``jti``).
+        session_id: The session that it belongs to (``sid``), if any.
     """
 
     user_id: UserId
@@ -55,6 +56,38 @@ class AccessToken:
     expires_at: int
     authenticated_at: datetime
     token_id: str
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One sign-in of an account: a device, a browser, a program.
+
+    Args:
+        session_id: Identifier; no secret.
+        user_id: Whose it is.
+        tenant_id: The tenant that is active in it.
+        token_epoch: Epoch of the account when it began; a later one has ended it.
+        created_at: When it began.
+        authenticated_at: When the account last gave its password or factor in it.
+        last_used_at: When its refresh token was last exchanged.
+        expires_at: When it ends at the latest, however much it is used.
+        revoked_at: When it was ended before that, if it was.
+        device: What the client calls itself; untrusted, cut short.
+        address: Address of the client at its last use.
+    """
+
+    session_id: str
+    user_id: UserId
+    tenant_id: TenantId | None
+    token_epoch: int
+    created_at: datetime
+    authenticated_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+    device: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

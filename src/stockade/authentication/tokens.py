@@ -24,7 +24,7 @@ from stockade.authentication.models import AccessToken, IssuedToken
 from stockade.core.identity import TenantId, UserId
 
 if TYPE_CHECKING:
-    from stockade.authentication.models import Account
+    from stockade.authentication.models import Account, Session
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.core.clock import Clock
     from stockade.crypto import KeyRing
@@ -57,8 +57,14 @@ class AccessTokens:
         self._verifying = {key.kid: key for key in ring}
         self._registry = JWSRegistry(algorithms=[settings.algorithm])
 
-    def issue(self, account: Account) -> IssuedToken:
-        """Make an access token for an account that has just signed in."""
+    def issue(self, account: Account, *, session: Session | None = None) -> IssuedToken:
+        """Make an access token.
+
+        Args:
+            account: Whom it is for.
+            session: The session that it belongs to and ends with; without one, the account counts
+                as having just signed in.
+        """
         now = int(self._clock.now().timestamp())
         lifetime = int(self._settings.access_token_lifetime.total_seconds())
         claims = {
@@ -69,7 +75,7 @@ class AccessTokens:
             "nbf": now,
             "exp": now + lifetime,
             "jti": secrets.token_urlsafe(16),
-            "auth_time": now,
+            "auth_time": now if session is None else int(session.authenticated_at.timestamp()),
             "epoch": account.token_epoch,
             # The names that teams already read (requirement R5).
             "user_id": account.user_id,
@@ -77,6 +83,9 @@ class AccessTokens:
             "user_type": str(account.user_type),
             "active_tenant_id": account.tenant_id,
         }
+        if session is not None:
+            # OpenID Connect Front-Channel Logout 1.0, section 3, registers this name.
+            claims["sid"] = session.session_id
         header = {"alg": self._settings.algorithm, "typ": TOKEN_TYPE, "kid": self._signing.kid}
         value = jwt.encode(header, claims, self._signing, registry=self._registry)
         return IssuedToken(value, lifetime)
@@ -142,6 +151,7 @@ def read_claims(
         expires_at=expires_at,
         authenticated_at=datetime.fromtimestamp(signed_in_at, tz=UTC),
         token_id=_text(claims, "jti"),
+        session_id=None if "sid" not in claims else _text(claims, "sid"),
     )
 
 
