@@ -112,10 +112,8 @@ def test_the_right_password_gives_a_token(bench: Bench) -> None:
 REFUSED = [
     ({"password": "guess"}, "wrong_password"),
     ({"password": "a" * 73}, "wrong_password"),
-    ({"password": PASSWORD + "\0"}, "wrong_password"),
     ({"username": "ana@example.com", "password": "x"}, "wrong_password"),
     ({"username": "nobody@example.com"}, "unknown_account"),
-    ({"username": "bea@example.com\0"}, "unknown_account"),
     ({"username": "' OR 1=1 --"}, "unknown_account"),
     ({"username": "off@example.com"}, "account_inactive"),
 ]
@@ -184,10 +182,19 @@ def test_anything_but_the_form_is_refused_without_echo(
     """A password in a body that is not read is not sent back either."""
     headers = {} if kind is None else {"content-type": kind}
     answer = bench.client.post("/auth/token", content=content, headers=headers)
-    assert answer.status_code in {400, 422}
+    assert answer.status_code in {400, 415, 422}
     assert answer.headers["content-type"] == "application/problem+json"
     assert PASSWORD not in answer.text
     assert "login_succeeded" not in str(bench.reasons())
+
+
+@pytest.mark.parametrize("form", [{"password": PASSWORD + "\0"}, {"username": BEA.email + "\0"}])
+def test_a_nul_is_refused_before_anything_is_hashed(bench: Bench, form: dict[str, str]) -> None:
+    """C code would end there, so that the rest would not count."""
+    answer = bench.sign_in(**form)
+    assert answer.json()["errors"][0]["code"] == "string_unstorable"
+    assert PASSWORD not in answer.text
+    assert bench.reasons() == []
 
 
 def test_credentials_in_the_address_are_not_read(bench: Bench) -> None:
