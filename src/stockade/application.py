@@ -12,7 +12,10 @@ from stockade.authentication import (
     HashingPool,
     PasswordSignIn,
 )
+from stockade.authentication.refresh_tokens import RefreshTokens
 from stockade.authentication.routes import make_auth_router
+from stockade.authentication.routes_sessions import SignInServices
+from stockade.authentication.sessions import Sessions
 from stockade.authorization import permissions_of
 from stockade.core.clock import SystemClock
 from stockade.crypto import KeyRing
@@ -32,6 +35,7 @@ from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import guarded_limit_store
+from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.web import ClientAddresses, HostAllowList, security_headers
@@ -47,9 +51,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import AccountStore
+    from stockade.authentication.interfaces import SessionStore
     from stockade.core.clock import Clock
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
+    from stockade.gate.tree import Tree
 
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
@@ -62,6 +68,9 @@ class Stockade:
         models: Declarative bases of the application's models; models that use `TenantScoped` are
             found by themselves.
         accounts: Where accounts live; Stockade's own tables in ``database_url`` unless given.
+        sessions: Where sessions live; beside the accounts in Stockade's own tables unless given.
+            For other accounts they are in memory, which is for a single process that is not
+            deployed.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -81,6 +90,7 @@ class Stockade:
         *,
         models: Sequence[Any] = (),
         accounts: AccountStore | None = None,
+        sessions: SessionStore | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -96,6 +106,7 @@ class Stockade:
         )
         self.session = TenantSessionDependency(self._databases.make_session)
         self._accounts = accounts or self._databases.accounts
+        self._sessions = self._choose_sessions(sessions, own_accounts=accounts is None)
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
@@ -103,15 +114,15 @@ class Stockade:
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
         )
-        self._sign_in: PasswordSignIn | None = None
+        self._services: SignInServices | None = None
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
         self._reader = self._make_reader()
         self._requests = RequestCheck(settings.validation)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
         self.auth_router: APIRouter = make_auth_router(
-            self._require_sign_in,
-            login_policy=public("whoever signs in is not signed in yet"),
+            self._require_services,
+            open_policy=public("whoever signs in is not signed in yet"),
             events=self.events,
         )
 
@@ -200,6 +211,7 @@ class Stockade:
         await prove_routing(self._make_planted_binder, self._make_guard)
         binder.bind()
         self._require_accounts()
+        self._require_sessions(binder.tree)
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._headers)
         await prove_limits(self._limiter)
@@ -241,22 +253,54 @@ class Stockade:
             )
             raise ConfigurationError(message)
 
-    def _require_sign_in(self) -> PasswordSignIn:
+    def _choose_sessions(self, given: SessionStore | None, *, own_accounts: bool) -> SessionStore:
+        if given is not None:
+            return given
+        if own_accounts and self._databases.sessions is not None:
+            return self._databases.sessions
+        return MemorySessionStore()
+
+    def _require_sessions(self, tree: Tree) -> None:
+        """Refuse sessions in memory where others than this process have to know them."""
+        in_memory = isinstance(self._sessions, MemorySessionStore)
+        if not in_memory or not self.settings.environment.is_deployed:
+            return
+        if any(leaf.name == "stockade:token" for leaf in tree.leaves):
+            message = (
+                "auth_router signs in to accounts of your own, and their sessions have no place:"
+                " pass sessions= beside accounts="
+            )
+            raise ConfigurationError(message)
+
+    def _require_services(self) -> SignInServices:
         if self._accounts is None:
             message = (
                 "there are no accounts to sign in to: set STOCKADE_DATABASE_URL or pass accounts="
             )
             raise ConfigurationError(message)
-        if self._sign_in is None:
-            hasher = BcryptHasher(cost=self.settings.authentication.bcrypt_cost)
-            self._sign_in = PasswordSignIn(self._accounts, hasher, self._pool, self._tokens)
-        return self._sign_in
+        if self._services is None:
+            settings = self.settings.authentication
+            hasher = BcryptHasher(cost=settings.bcrypt_cost)
+            self._services = SignInServices(
+                sign_in=PasswordSignIn(self._accounts, hasher, self._pool),
+                sessions=Sessions(
+                    self._sessions,
+                    self._accounts,
+                    access=self._tokens,
+                    refresh=RefreshTokens(self._keys),
+                    settings=settings,
+                    clock=self._clock,
+                ),
+                tokens=self._tokens,
+            )
+        return self._services
 
     def _authenticator(self) -> BearerAuthenticator:
         table = self.settings.authorization.roles
         return BearerAuthenticator(
             self._tokens,
             self._accounts or _NoAccounts(),
+            self._sessions,
             permissions_of=lambda roles: permissions_of(roles, table),
             settings=self.settings.authentication,
             clock=self._clock,

@@ -8,7 +8,7 @@ account takes effect within that time.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from stockade.authentication.cache import BoundedCache
 from stockade.authentication.errors import InvalidTokenError
@@ -18,7 +18,7 @@ from stockade.errors import UnauthenticatedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stockade.authentication.interfaces import AccountStore
+    from stockade.authentication.interfaces import AccountStore, SessionStore
     from stockade.authentication.models import AccessToken, Account
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.authentication.tokens import AccessTokens
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from stockade.core.identity import TenantId, UserId
 
 _SCHEME = b"bearer "
+# User, tenant and session.
+_Key: TypeAlias = "tuple[UserId, TenantId | None, str | None]"
 
 
 class _Verified(NamedTuple):
@@ -42,6 +44,7 @@ class BearerAuthenticator:
     Args:
         tokens: Verifies the signature and the claims.
         accounts: Says what the account may do now.
+        sessions: Says whether the session of a token goes on.
         permissions_of: Permissions that follow from roles.
         settings: Sizes and lifetimes of the caches.
         clock: Source of time.
@@ -51,13 +54,14 @@ class BearerAuthenticator:
         self,
         tokens: AccessTokens,
         accounts: AccountStore,
+        sessions: SessionStore,
         *,
         permissions_of: Callable[[frozenset[str]], frozenset[str]],
         settings: AuthenticationSettings,
         clock: Clock,
     ) -> None:
         self._tokens = tokens
-        self._identities = IdentityCache(accounts, settings=settings, clock=clock)
+        self._identities = IdentityCache(accounts, sessions, settings=settings, clock=clock)
         self._permissions_of = permissions_of
         self._clock = clock
         self._verified: BoundedCache[bytes, _Verified] = BoundedCache(settings.token_cache_size)
@@ -111,7 +115,7 @@ class BearerAuthenticator:
         if remaining <= 0:
             self._verified.discard(digest)
             raise InvalidTokenError(reason="authentication.token_expired")
-        account, believed_until = await self._identities.load(token.user_id, token.tenant_id)
+        account, believed_until = await self._identities.load(token)
         fresh_until = min(believed_until, started + remaining)
         if known is not None and known.account is account:
             self._verified.put(digest, known._replace(fresh_until=fresh_until))
@@ -132,6 +136,7 @@ class BearerAuthenticator:
             permissions=self._permissions_of(roles),
             method=AuthenticationMethod.BEARER,
             authenticated_at=token.authenticated_at,
+            session_id=token.session_id,
         )
 
 
@@ -162,44 +167,61 @@ def check_backing(token: AccessToken, account: Account) -> None:
 
 
 class IdentityCache:
-    """Believe what the store says about an account for a short while.
+    """Believe what the stores say about an account and its session for a short while.
 
     Args:
-        accounts: The store.
+        accounts: Where accounts live.
+        sessions: Where sessions live.
         settings: Lifetime and size.
         clock: Source of time.
     """
 
     def __init__(
-        self, accounts: AccountStore, *, settings: AuthenticationSettings, clock: Clock
+        self,
+        accounts: AccountStore,
+        sessions: SessionStore,
+        *,
+        settings: AuthenticationSettings,
+        clock: Clock,
     ) -> None:
         self._accounts = accounts
+        self._sessions = sessions
         self._lifetime = settings.identity_cache_lifetime
         self._clock = clock
-        self._entries: BoundedCache[tuple[UserId, TenantId | None], tuple[float, Account]] = (
-            BoundedCache(settings.identity_cache_size)
+        self._entries: BoundedCache[_Key, tuple[float, Account]] = BoundedCache(
+            settings.identity_cache_size
         )
 
-    async def load(self, user_id: UserId, tenant_id: TenantId | None) -> tuple[Account, float]:
-        """Return the account, and the moment (`Clock.monotonic`) until which it may be believed.
+    async def load(self, token: AccessToken) -> tuple[Account, float]:
+        """Return a token's account, and how long (`Clock.monotonic`) it may be believed.
 
         An account that has not changed comes back as the same object.
 
         Raises:
-            InvalidTokenError: There is no such account.
-            StoreError: The store is away.
+            InvalidTokenError: There is no such account, or the session has ended.
+            StoreError: A store is away.
         """
-        key = (user_id, tenant_id)
+        key = (token.user_id, token.tenant_id, token.session_id)
         now = self._clock.monotonic()
         entry = self._entries.get(key)
         if entry is not None and now < entry[0]:
             return entry[1], entry[0]
-        found = await self._accounts.find_by_id(user_id, tenant_id)
+        found = await self._accounts.find_by_id(token.user_id, token.tenant_id)
         if found is None:
             self._entries.discard(key)
             raise InvalidTokenError(reason="authentication.account_gone")
+        if token.session_id is not None and not await self._goes_on(token.session_id):
+            self._entries.discard(key)
+            raise InvalidTokenError(reason="authentication.session_ended")
         account = entry[1] if entry is not None and entry[1] == found else found
         # The lifetime counts from before the question: what was read may be that old already.
         until = now + self._lifetime
         self._entries.put(key, (until, account))
         return account, until
+
+    async def _goes_on(self, session_id: str) -> bool:
+        stored = await self._sessions.find(session_id)
+        if stored is None:
+            return False
+        session = stored.session
+        return session.revoked_at is None and self._clock.now() < session.expires_at

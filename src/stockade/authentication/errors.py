@@ -32,3 +32,19 @@ class InvalidCredentialsError(UnauthenticatedError):
     """Name and password do not belong together, or the account may not sign in."""
 
     code = "invalid_credentials"
+
+
+class ReusedTokenError(InvalidTokenError):
+    """A refresh token was used again after it had been exchanged: two parties have it.
+
+    Args:
+        session_id: The session, which has been ended.
+        first: Whether this use has ended it; later ones are no news.
+    """
+
+    def __init__(self, *, session_id: str, first: bool) -> None:
+        # The first such use is an alarm; the session has ended for all others.
+        reason = "authentication.refresh_reused" if first else "authentication.session_ended"
+        super().__init__(reason=reason)
+        self.session_id = session_id
+        self.first = first

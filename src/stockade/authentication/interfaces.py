@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from stockade.authentication.models import Account
+    from datetime import datetime
+
+    from stockade.authentication.models import Account, RefreshUse, Session, StoredSession
     from stockade.core.identity import TenantId, UserId
 
 
@@ -31,6 +33,72 @@ class AccountStore(Protocol):
 
     async def replace_password_hash(self, user_id: UserId, *, old: str, new: str) -> bool:
         """Put a new hash in place of the old one; False where somebody else changed it meanwhile.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+
+class SessionStore(Protocol):
+    """Where sessions live, each with the digests of its last two refresh tokens."""
+
+    async def add(self, session: Session, *, digest: str, keep: int) -> None:
+        """Keep a new session, and forget the oldest ones of its account beyond `keep`.
+
+        Args:
+            session: The session.
+            digest: Digest of its first refresh token.
+            keep: Most sessions of one account, this one among them.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def find(self, session_id: str) -> StoredSession | None:
+        """Return a session with what is known of its refresh tokens, or None.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def list_active(self, user_id: UserId, *, now: datetime) -> list[Session]:
+        """Return the sessions of an account that are neither revoked nor past their end.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def rotate(
+        self, use: RefreshUse, *, now: datetime, used_since: datetime
+    ) -> Session | None:
+        """Put the successor in the place of the current refresh token, in one atomic step.
+
+        Of any number of calls with the same token exactly one gets the session.
+
+        Args:
+            use: Which token is exchanged for which.
+            now: The session must not have ended by then.
+            used_since: The session must not have been idle since.
+
+        Returns:
+            The session as it is now; None where the token is not the current one, or the session
+            is revoked, over or idle.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def revoke(self, session_id: str, *, now: datetime) -> bool:
+        """End a session; False where it had ended already or never was.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def revoke_all(
+        self, user_id: UserId, *, now: datetime, except_for: str | None = None
+    ) -> int:
+        """End all sessions of an account but one, and return how many that were.
 
         Raises:
             StoreError: The store is away.

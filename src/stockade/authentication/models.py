@@ -90,6 +90,42 @@ class Session:
     address: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSession:
+    """A session with what a store knows of its refresh tokens.
+
+    Args:
+        session: The session.
+        digest: Digest of the current refresh token.
+        previous: Digest of the one before it, if there was one.
+        rotated_at: When the current one took its place.
+    """
+
+    session: Session
+    digest: str = field(repr=False)
+    previous: str | None = field(default=None, repr=False)
+    rotated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshUse:
+    """One exchange of a refresh token.
+
+    Args:
+        session_id: Its session.
+        presented: Digests of the token that is exchanged, one for each key.
+        successor: Digest of the one that takes its place.
+        device: What the client calls itself now.
+        address: Address of the client now.
+    """
+
+    session_id: str
+    presented: tuple[str, ...] = field(repr=False)
+    successor: str = field(repr=False)
+    device: str = ""
+    address: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
     """A new access token.

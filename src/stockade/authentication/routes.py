@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from stockade.authentication.errors import InvalidCredentialsError
+from stockade.authentication.errors import InvalidCredentialsError, InvalidTokenError
+from stockade.authentication.routes_sessions import (
+    MAXIMUM_TOKEN,
+    NO_STORE,
+    add_session_routes,
+    answer_grant,
+    client_of,
+)
 from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.dependencies import current_principal
 from stockade.core.identity import Principal
+from stockade.events import event_name_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stockade.authentication.sign_in import PasswordSignIn
+    from stockade.authentication.routes_sessions import SignInServices
+    from stockade.authentication.sessions import Grant
     from stockade.core.dependencies import PolicyMark
     from stockade.events import EventLog
 
-# What an OAuth2 token endpoint must send along (RFC 6749, section 5.1).
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
+class TokenRequest(BaseModel):
+    """The form of OAuth2's password grant, as Swagger UI sends it, or of its refresh grant.
 
-class PasswordGrant(BaseModel):
-    """The OAuth2 password form, as Swagger UI sends it (RFC 6749, section 4.3.2)."""
+    Source: RFC 6749, sections 4.3.2 and 6.
+    """
 
     # The password is a string here and not a SecretStr, since a form model has no other reader;
     # errors never show input.
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    grant_type: Annotated[str, Field(pattern="^password$", max_length=8)] = "password"
-    username: Annotated[str, Field(min_length=1, max_length=MAXIMUM_EMAIL)]
-    password: Annotated[str, Field(min_length=1, max_length=MAXIMUM_PASSWORD, repr=False)]
+    grant_type: Annotated[str, Field(max_length=64)] = "password"
+    username: Annotated[str | None, Field(max_length=MAXIMUM_EMAIL)] = None
+    password: Annotated[str | None, Field(max_length=MAXIMUM_PASSWORD, repr=False)] = None
+    refresh_token: Annotated[str | None, Field(max_length=MAXIMUM_TOKEN, repr=False)] = None
     scope: Annotated[str, Field(max_length=1000)] = ""
     client_id: Annotated[str | None, Field(max_length=255)] = None
     client_secret: Annotated[str | None, Field(max_length=1024, repr=False)] = None
-
-
-class TokenAnswer(BaseModel):
-    """A successful token answer (RFC 6749, section 5.1)."""
-
-    access_token: str
-    token_type: str = "bearer"  # noqa: S105 - the token's type
-    expires_in: int
 
 
 class Me(BaseModel):
@@ -57,39 +59,41 @@ class Me(BaseModel):
     roles: list[str]
 
 
+class _Refusal(Exception):  # noqa: N818 - never leaves this module
+    """One of OAuth2's own errors (RFC 6749, section 5.2)."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(code)
+        self.answer = {"error": code, "error_description": description}
+
+
+_INCOMPLETE: Final = "A field that the grant needs is missing."
+_OTHER_GRANT: Final = "The grant is neither password nor refresh_token."
+_WRONG: Final = "The address or the password is wrong."
+_ENDED: Final = "The refresh token does not hold."
+
+
 def make_auth_router(
-    sign_in: Callable[[], PasswordSignIn], *, login_policy: PolicyMark, events: EventLog
+    services: Callable[[], SignInServices], *, open_policy: PolicyMark, events: EventLog
 ) -> APIRouter:
     """Build the router of the sign-in routes.
 
     Args:
-        sign_in: Gives the service once the application has started.
-        login_policy: Opens the token endpoint and limits it.
+        services: Gives the services once the application has started.
+        open_policy: Opens the endpoints that are for callers without an access token.
         events: Where sign-ins are recorded.
     """
     router = APIRouter(prefix="/auth", tags=["authentication"])
+    tokens = _TokenEndpoint(services, events)
 
-    @router.post("/token", name="stockade:token", dependencies=[login_policy])
-    async def issue_token(request: Request, form: Annotated[PasswordGrant, Form()]) -> JSONResponse:
-        """Exchange an e-mail address and a password for an access token."""
+    @router.post("/token", name="stockade:token", dependencies=[open_policy])
+    async def issue_token(request: Request, form: Annotated[TokenRequest, Form()]) -> JSONResponse:
+        """Exchange a password, or a refresh token, for an access token and a refresh token."""
         try:
-            account, token = await sign_in().sign_in(form.username, form.password)
-        except InvalidCredentialsError as error:
-            events.emit("authentication.login_failed", scope=request.scope, reason=error.reason)
-            # RFC 6749, section 5.2: one answer for every way in which the two do not belong
-            # together.
-            answer = {
-                "error": "invalid_grant",
-                "error_description": "The address or the password is wrong.",
-            }
-            return JSONResponse(answer, status_code=400, headers=_NO_STORE)
-        events.emit(
-            "authentication.login_succeeded",
-            scope=request.scope,
-            details={"user_id": account.user_id},
-        )
-        granted = TokenAnswer(access_token=token.value, expires_in=token.expires_in)
-        return JSONResponse(granted.model_dump(), headers=_NO_STORE)
+            grant = await tokens.exchange(form, request)
+        except _Refusal as refusal:
+            return JSONResponse(refusal.answer, status_code=400, headers=NO_STORE)
+        return answer_grant(grant)
 
     @router.get("/me", name="stockade:me")
     async def show_me(principal: Annotated[Principal, Depends(current_principal)]) -> Me:
@@ -102,4 +106,54 @@ def make_auth_router(
             roles=sorted(principal.roles),
         )
 
+    add_session_routes(router, services, open_policy=open_policy, events=events)
     return router
+
+
+class _TokenEndpoint:
+    """OAuth2's token endpoint.
+
+    Args:
+        services: Gives the services once the application has started.
+        events: Where sign-ins are recorded.
+    """
+
+    def __init__(self, services: Callable[[], SignInServices], events: EventLog) -> None:
+        self._services = services
+        self._events = events
+
+    async def exchange(self, form: TokenRequest, request: Request) -> Grant:
+        """Make a grant, or refuse with an error of OAuth2."""
+        if form.grant_type == "password":
+            if not form.username or not form.password:
+                raise _Refusal("invalid_request", _INCOMPLETE)
+            return await self._sign_in(form.username, form.password, request)
+        if form.grant_type == "refresh_token":
+            if not form.refresh_token:
+                raise _Refusal("invalid_request", _INCOMPLETE)
+            return await self._refresh(form.refresh_token, request)
+        raise _Refusal("unsupported_grant_type", _OTHER_GRANT)
+
+    async def _sign_in(self, username: str, password: str, request: Request) -> Grant:
+        services = self._services()
+        scope = request.scope
+        try:
+            account = await services.sign_in.sign_in(username, password)
+        except InvalidCredentialsError as error:
+            # RFC 6749, section 5.2: one answer for every way in which the two do not belong
+            # together.
+            self._events.emit("authentication.login_failed", scope=scope, reason=error.reason)
+            raise _Refusal("invalid_grant", _WRONG) from None
+        grant = await services.sessions.begin(account, client_of(request))
+        self._events.emit(
+            "authentication.login_succeeded", scope=scope, details={"user_id": account.user_id}
+        )
+        return grant
+
+    async def _refresh(self, value: str, request: Request) -> Grant:
+        try:
+            return await self._services().sessions.refresh(value, client_of(request))
+        except InvalidTokenError as error:
+            name = event_name_for(error.reason)
+            self._events.emit(name, scope=request.scope, reason=error.reason)
+            raise _Refusal("invalid_grant", _ENDED) from None

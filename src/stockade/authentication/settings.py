@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 
 class AuthenticationSettings(BaseModel):
@@ -15,9 +17,18 @@ class AuthenticationSettings(BaseModel):
         issuer: Who issues the tokens (``iss``, RFC 7519, section 4.1.1); tokens of another issuer
             are refused.
         audience: Whom the tokens are for (``aud``); tokens for somebody else are refused.
-        algorithm: Signature algorithm (RFC 9864 names): ``Ed25519``, or ``HS256`` where a shared
-            secret is wanted.
-        access_token_lifetime: How long an access token holds; 1 to 60 minutes.
+        algorithm: Signature algorithm of new tokens: ``Ed25519``, or ``EdDSA``, the older name of
+            the same, for verifiers that do not know the new one; ``ES256``; ``RS256``, which needs
+            signing keys; ``HS256``, where a shared secret is wanted.
+        signing_keys: Private keys in PEM, or JWKs, oldest to newest: the newest signs, all of them
+            verify. Without any, keys follow from the application's secret keys.
+        signing_key_files: The same as paths of files, one key each.
+        access_token_lifetime: How long an access token holds; 5 to 15 minutes.
+        session_lifetime: How long a session holds at most, however much it is used.
+        session_idle_lifetime: How long a session holds without a refresh.
+        refresh_grace: How long a refresh token that was just exchanged gives the same successor
+            again, for parallel tabs and lost answers; after that its use ends the session.
+        sessions_per_account: Most sessions of one account; the oldest one gives way.
         leeway: Clock difference to other machines that is forgiven.
         token_cache_size: Verified tokens that are remembered per process, so that a signature is
             checked once.
@@ -33,10 +44,22 @@ class AuthenticationSettings(BaseModel):
 
     issuer: str = Field(default="stockade", min_length=1, max_length=255)
     audience: str = Field(default="stockade", min_length=1, max_length=255)
-    algorithm: Literal["Ed25519", "HS256"] = "Ed25519"
+    algorithm: Literal["Ed25519", "EdDSA", "ES256", "RS256", "HS256"] = "Ed25519"
+    signing_keys: tuple[SecretStr, ...] = Field(default=(), max_length=20)
+    signing_key_files: tuple[Path, ...] = Field(default=(), max_length=20)
     access_token_lifetime: timedelta = Field(
-        default=timedelta(minutes=10), ge=timedelta(minutes=1), le=timedelta(minutes=60)
+        default=timedelta(minutes=10), ge=timedelta(minutes=5), le=timedelta(minutes=15)
     )
+    session_lifetime: timedelta = Field(
+        default=timedelta(days=30), ge=timedelta(minutes=5), le=timedelta(days=365)
+    )
+    session_idle_lifetime: timedelta = Field(
+        default=timedelta(days=7), ge=timedelta(minutes=5), le=timedelta(days=365)
+    )
+    refresh_grace: timedelta = Field(
+        default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=1)
+    )
+    sessions_per_account: int = Field(default=50, ge=1, le=10_000)
     leeway: timedelta = Field(
         default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2)
     )
@@ -46,3 +69,13 @@ class AuthenticationSettings(BaseModel):
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     hashing_threads: int = Field(default=2, ge=1, le=64)
     hashing_queue: int = Field(default=32, ge=1, le=10_000)
+
+    @field_validator("signing_keys", mode="before")
+    @classmethod
+    def _write_keys(cls, value: object) -> object:
+        """Take a JWK as the object that it is, alone or in a list: the environment is JSON."""
+        if isinstance(value, dict):
+            value = [value]
+        if not isinstance(value, list | tuple):
+            return value
+        return [json.dumps(each) if isinstance(each, dict) else each for each in value]

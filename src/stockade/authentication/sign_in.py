@@ -9,9 +9,8 @@ from stockade.errors import UnavailableError
 
 if TYPE_CHECKING:
     from stockade.authentication.interfaces import AccountStore
-    from stockade.authentication.models import Account, IssuedToken
+    from stockade.authentication.models import Account
     from stockade.authentication.passwords import BcryptHasher, HashingPool
-    from stockade.authentication.tokens import AccessTokens
 
 # Longer input can't belong to an account; it is cut off before any work (RFC 5321, section
 # 4.5.3.1.3).
@@ -20,25 +19,21 @@ MAXIMUM_PASSWORD = 1024
 
 
 class PasswordSignIn:
-    """Check an address and a password, and issue an access token.
+    """Check an address and a password.
 
     Args:
         accounts: Where accounts live.
         hasher: Checks passwords.
         pool: Runs the check off the event loop.
-        tokens: Issues the token.
     """
 
-    def __init__(
-        self, accounts: AccountStore, hasher: BcryptHasher, pool: HashingPool, tokens: AccessTokens
-    ) -> None:
+    def __init__(self, accounts: AccountStore, hasher: BcryptHasher, pool: HashingPool) -> None:
         self._accounts = accounts
         self._hasher = hasher
         self._pool = pool
-        self._tokens = tokens
 
-    async def sign_in(self, email: str, password: str) -> tuple[Account, IssuedToken]:
-        """Return the account and a new access token.
+    async def sign_in(self, email: str, password: str) -> Account:
+        """Return the account.
 
         Unknown and known accounts cost the same work and get the same answer (ASVS 5.0 V6.3.8).
 
@@ -59,7 +54,7 @@ class PasswordSignIn:
         if not account.active:
             raise InvalidCredentialsError(reason="authentication.account_inactive")
         await self._upgrade(account, password)
-        return account, self._tokens.issue(account)
+        return account
 
     async def _upgrade(self, account: Account, password: str) -> None:
         if not self._hasher.needs_rehash(account.password_hash):

@@ -55,6 +55,7 @@ class Principal:
         method: How the caller proved who it is.
         authenticated_at: When it last gave its password or factor, not when the token was issued
             (OpenID Connect ``auth_time``).
+        session_id: The session that the request belongs to, if any.
     """
 
     user_id: UserId
@@ -65,6 +66,7 @@ class Principal:
     permissions: frozenset[str] = frozenset()
     method: AuthenticationMethod = AuthenticationMethod.BEARER
     authenticated_at: datetime = field(default=datetime.fromtimestamp(0, tz=UTC))
+    session_id: str | None = None
 
     @property
     def is_super_admin(self) -> bool:

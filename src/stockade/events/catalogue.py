@@ -62,6 +62,12 @@ _KINDS = (
         logging.WARNING,
         "A sign-in was refused; the reason code says why.",
     ),
+    EventKind("authentication.session_ended", logging.INFO, "A session was ended by its owner."),
+    EventKind(
+        "authentication.refresh_reused",
+        logging.ERROR,
+        "A refresh token was used again long after it was exchanged; its session was ended.",
+    ),
     EventKind("authentication.refused", logging.WARNING, "A request had no credentials that hold."),
     EventKind(
         "authorization.refused",

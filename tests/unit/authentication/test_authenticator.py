@@ -15,6 +15,7 @@ from stockade.authentication import (
 from stockade.core import AuthenticationMethod, Principal, TenantId, UserId
 from stockade.errors import StoreError, UnauthenticatedError
 from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.storage.memory.sessions import MemorySessionStore
 from tests.clock import FrozenClock
 from tests.unit.authentication.helpers import ALGORITHMS, ANA, make_tokens
 
@@ -51,6 +52,7 @@ class Bench:
     def __init__(self, algorithm: str = "HS256", **settings: Any) -> None:  # noqa: ANN401 - settings
         self.clock = FrozenClock()
         self.store = CountingStore()
+        self.sessions = MemorySessionStore()
         self.tokens = make_tokens(algorithm, clock=self.clock)
         self.verified = 0
         verify = self.tokens.verify
@@ -64,6 +66,7 @@ class Bench:
         self.authenticator = BearerAuthenticator(
             self.tokens,
             self.store,
+            self.sessions,
             permissions_of=lambda roles: frozenset(f"{role}:a:b" for role in roles),
             settings=AuthenticationSettings.model_validate(chosen),
             clock=self.clock,

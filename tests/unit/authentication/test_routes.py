@@ -92,7 +92,7 @@ def test_the_right_password_gives_a_token(bench: Bench) -> None:
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["pragma"] == "no-cache"
     granted = answer.json()
-    assert granted.keys() == {"access_token", "token_type", "expires_in"}
+    assert granted.keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert (granted["token_type"], granted["expires_in"]) == ("bearer", 600)
     header = {"Authorization": f"Bearer {granted['access_token']}"}
     me = bench.client.get("/auth/me", headers=header)
@@ -139,26 +139,46 @@ def test_a_refused_sign_in_says_nothing(bench: Bench, form: dict[str, str], reas
 @pytest.mark.parametrize(
     "form",
     [
-        {"username": BEA.email},
-        {"password": PASSWORD},
-        {},
-        {"username": "", "password": PASSWORD},
-        {"username": BEA.email, "password": ""},
         {"username": "a" * 255, "password": PASSWORD},
         {"username": BEA.email, "password": PASSWORD * 100},
-        {**FORM, "grant_type": "client_credentials"},
-        {**FORM, "grant_type": PASSWORD},
+        {**FORM, "grant_type": PASSWORD * 5},
+        {**FORM, "refresh_token": PASSWORD * 500},
         {**FORM, "scope": PASSWORD * 100},
         {**FORM, "client_secret": PASSWORD * 100},
     ],
     ids=lambda form: ",".join(form) or "nothing",
 )
 def test_a_form_that_does_not_fit_repeats_nothing(bench: Bench, form: dict[str, str]) -> None:
-    """Missing and over-long fields are told by place and rule, before anything is hashed."""
+    """Over-long fields are told by place and rule, before anything is hashed."""
     answer = bench.client.post("/auth/token", data=form)
     assert answer.status_code == 422
     assert PASSWORD not in answer.text
     assert bench.reasons() == []
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"username": BEA.email}, "invalid_request"),
+        ({"password": PASSWORD}, "invalid_request"),
+        ({}, "invalid_request"),
+        ({"username": "", "password": PASSWORD}, "invalid_request"),
+        ({"username": BEA.email, "password": ""}, "invalid_request"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({**FORM, "grant_type": "refresh_token"}, "invalid_request"),
+        ({**FORM, "grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({**FORM, "grant_type": PASSWORD}, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token", "refresh_token": PASSWORD}, "invalid_grant"),
+    ],
+)
+def test_a_form_that_is_no_grant_gets_the_error_of_oauth(
+    bench: Bench, form: dict[str, str], error: str
+) -> None:
+    """Clients of OAuth2 know these errors by name; nothing is repeated (RFC 6749, section 5.2)."""
+    answer = bench.client.post("/auth/token", data=form)
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+    assert answer.headers["cache-control"] == "no-store"
+    assert PASSWORD not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -200,7 +220,7 @@ def test_a_nul_is_refused_before_anything_is_hashed(bench: Bench, form: dict[str
 def test_credentials_in_the_address_are_not_read(bench: Bench) -> None:
     """A query ends up in logs of proxies; it signs nobody in."""
     answer = bench.client.post(f"/auth/token?username={BEA.email}&password=guess")
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert bench.client.get("/auth/token").status_code == 405
 
 

@@ -8,6 +8,7 @@ from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
 from stockade.storage.sql.migrate import check_schema
+from stockade.storage.sql.sessions import SQLSessionStore
 from stockade.tenancy import Isolation, TenantScoped
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Databases:
         self._tenant_engine: AsyncEngine | None = None
         self._isolation: Isolation | None = None
         self._factory: TenantSessionFactory | None = None
-        self.accounts = SQLAccountStore(self._accounts_engine) if self._accounts_engine else None
+        engine = self._accounts_engine
+        self.accounts = None if engine is None else SQLAccountStore(engine)
+        self.sessions = None if engine is None else SQLSessionStore(engine)
 
     async def check(self) -> None:
         """Check that the database answers and has Stockade's tables.

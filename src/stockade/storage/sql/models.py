@@ -60,3 +60,26 @@ class Membership(Base):
     )
     role: Mapped[str] = mapped_column(String(64))
     is_default: Mapped[bool] = mapped_column(Boolean)
+
+
+class SessionRow(Base):
+    """A session of an account, with the digests of its last two refresh tokens."""
+
+    __tablename__ = "stockade_sessions"
+    __table_args__ = (Index(None, "user_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    # No reference: a tenant that is gone ends its memberships, and with them the session's use.
+    tenant_id: Mapped[str | None] = mapped_column(String(36))
+    token_epoch: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    authenticated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    device: Mapped[str] = mapped_column(String(200))
+    address: Mapped[str] = mapped_column(String(45))
+    digest: Mapped[str] = mapped_column(String(64))
+    previous_digest: Mapped[str | None] = mapped_column(String(64))
+    rotated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
