@@ -23,6 +23,7 @@ from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
+from stockade.gate.columns import ColumnCheck
 from stockade.gate.compiling import PlanCompiler
 from stockade.gate.dependencies import public
 from stockade.gate.guard import Guard
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from stockade.core.clock import Clock
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
+    from stockade.gate.requests import RouteExcuse
     from stockade.gate.tree import Tree
 
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
@@ -117,7 +119,8 @@ class Stockade:
         self._services: SignInServices | None = None
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
         self._reader = self._make_reader()
-        self._requests = RequestCheck(settings.validation)
+        self._columns = ColumnCheck(settings.validation, self._databases.find_bases)
+        self._requests = RequestCheck(settings.validation, columns=self._columns)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
         self.auth_router: APIRouter = make_auth_router(
@@ -178,6 +181,10 @@ class Stockade:
         """Return what the gate does for each leaf of the application; empty before the start."""
         return [] if self._binder is None else list(self._guard.plans.values())
 
+    def excuses(self) -> list[RouteExcuse]:
+        """Return what routes take without a bound, each with its reason; empty before the start."""
+        return self._requests.excuses
+
     async def start(self) -> dict[str, str]:
         """Start without a server, such as to check an application.
 
@@ -234,6 +241,8 @@ class Stockade:
             "off": ", ".join(layer for layer, is_on in switched.items() if not is_on),
             "closed_for_want_of_a_policy": ", ".join(closed),
             "unbounded_input": "; ".join(self._requests.warnings),
+            "columns_that_overflow": "; ".join(self._columns.warnings),
+            "columns_compared": ", ".join(self._columns.compared),
         }
         return {name: value for name, value in found.items() if value}
 

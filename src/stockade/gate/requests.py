@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PydanticUserError
 
 from stockade.gate.plans import Access
 from stockade.validation import describe_errors, find_unbounded, known_names_of
+from stockade.validation.excuses import find_excused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from stockade.gate.columns import ColumnCheck
     from stockade.gate.plans import Plan
     from stockade.gate.tree import Leaf
     from stockade.validation.settings import ValidationSettings
@@ -19,15 +22,38 @@ if TYPE_CHECKING:
 _PLACES = ("path", "query", "header", "cookie", "body")
 
 
+@dataclass(frozen=True, slots=True)
+class RouteExcuse:
+    """A value of a route that may be of any size, because somebody said why.
+
+    Args:
+        route: Methods, template and endpoint.
+        place: Where in the request, such as ``body.hook.payload``.
+        kind: What is excused: ``str``, ``any``, ...
+        reason: The reason, as it was written.
+    """
+
+    route: str
+    place: str
+    kind: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.route}: {self.place} ({self.kind}): {self.reason}"
+
+
 class RequestCheck:
     """Looks at every value that a request can carry.
 
     Args:
         settings: Whether unbounded input stops the start.
+        columns: Compares bodies with what they are stored in.
     """
 
-    def __init__(self, settings: ValidationSettings) -> None:
+    def __init__(self, settings: ValidationSettings, *, columns: ColumnCheck) -> None:
         self._settings = settings
+        self._columns = columns
+        self._excuses: dict[RouteExcuse, None] = {}
         self._names = frozenset(_PLACES)
         self._warnings: dict[str, None] = {}
 
@@ -36,8 +62,16 @@ class RequestCheck:
         """What has no bound and is let through by the settings."""
         return list(self._warnings)
 
+    @property
+    def excuses(self) -> list[RouteExcuse]:
+        """What has no bound and is excused in the code, with the reasons."""
+        return list(self._excuses)
+
     def check(self, leaf: Leaf, plan: Plan) -> list[str]:
-        """Return a line for each unbounded value of a leaf, and remember its field names."""
+        """Return a line for each value of a leaf that has no bound or does not fit its column.
+
+        Its field names and its excuses are remembered.
+        """
         if leaf.dependant is None or plan.access is Access.DOCS:
             return []
         problems = []
@@ -46,6 +80,12 @@ class RequestCheck:
             try:
                 self._names |= known_names_of(annotation) | {field.name, field.alias}
                 found = find_unbounded(annotation)
+                self._excuses |= {
+                    RouteExcuse(
+                        leaf.label, _place(place, field, each.path), each.kind, each.reason
+                    ): None
+                    for each in find_excused(annotation)
+                }
             except PydanticUserError:
                 problems.append(
                     f"{leaf.label}: the annotation of {field.name!r} can't be resolved:"
@@ -53,14 +93,14 @@ class RequestCheck:
                 )
                 continue
             for unbounded in found:
-                where = ".".join(part for part in (place, field.alias, unbounded.path) if part)
+                where = _place(place, field, unbounded.path)
                 problems.append(
                     f"{leaf.label}: {where} has no bound ({unbounded.kind}): {unbounded.hint}"
                 )
         if self._settings.unbounded == "warn":
             self._warnings |= dict.fromkeys(problems)
-            return []
-        return problems
+            problems = []
+        return problems + self._columns.check(leaf)
 
     def describe(self, errors: Sequence[Any]) -> list[dict[str, str]]:
         """Describe validation errors without anything that was submitted."""
@@ -68,6 +108,10 @@ class RequestCheck:
         return [
             {"pointer": each.pointer, "code": each.code, "message": each.message} for each in found
         ]
+
+
+def _place(place: str, field: Any, path: str) -> str:  # noqa: ANN401 - FastAPI's ModelField
+    return ".".join(part for part in (place, field.alias, path) if part)
 
 
 def _fields(dependant: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - FastAPI's Dependant

@@ -15,3 +15,9 @@ class LooseSchemaError(ConfigurationError):
     """A schema switches off what makes it strict, or a field type is put on the wrong type."""
 
     code = "loose_schema"
+
+
+class StoredSchemaError(ConfigurationError):
+    """What is declared of where a schema is stored can't be."""
+
+    code = "stored_schema"

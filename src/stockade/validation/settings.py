@@ -16,6 +16,8 @@ class ValidationSettings(BaseModel):
         unbounded: What an unbounded value of some route does at start-up: ``refuse`` stops the
             start, ``warn`` lets it go on, for the time of a migration. A `Schema` with an
             unbounded field is refused in both cases.
+        columns: What a field of a body that takes more than its database column holds does at
+            start-up: ``refuse`` stops the start, ``warn`` lets it go on.
         max_json_depth: Most levels of objects and arrays within each other in a JSON body.
         max_json_values: Most members and items in a JSON body, all together.
         max_text: Most characters of a string in a JSON body, and bytes of a field of a form.
@@ -28,6 +30,7 @@ class ValidationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     unbounded: Literal["refuse", "warn"] = "refuse"
+    columns: Literal["refuse", "warn"] = "refuse"
     max_json_depth: int = Field(default=32, ge=1, le=200)
     max_json_values: int = Field(default=10_000, ge=1)
     max_text: int = Field(default=1_000_000, ge=1)

@@ -73,7 +73,7 @@ class Databases:
                 await self._isolation.canary(self._tenant_engine)
 
     def _make_factory(self) -> TenantSessionFactory | None:
-        bases = self._find_bases()
+        bases = self.find_bases()
         if self._factory is None and self._url is not None and bases:
             self._tenant_engine = make_engine(self._url)
             self._isolation = Isolation(bases, settings=self._tenancy, events=self._events)
@@ -81,7 +81,8 @@ class Databases:
             self._factory = self._isolation.session_factory(self._tenant_engine)
         return self._factory
 
-    def _find_bases(self) -> list[Any]:
+    def find_bases(self) -> list[Any]:
+        """Return what holds the application's models: bases, registries, collections of tables."""
         scoped = [
             model.registry for model in _subclasses(TenantScoped) if hasattr(model, "registry")
         ]

@@ -1,0 +1,459 @@
+"""Say what the declared type of a column can't hold of a field's values.
+
+Lengths are in characters, as PostgreSQL counts them in ``VARCHAR(n)``. SQLite enforces none of
+this: what counts is the type that is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, StrEnum
+from fractions import Fraction
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BINARY,
+    VARBINARY,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    Interval,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    String,
+    Time,
+    TypeDecorator,
+    Uuid,
+)
+from sqlalchemy import Enum as EnumType
+from sqlalchemy.types import TypeEngine
+
+from stockade.validation.columns.values import Kind, Value, merge
+
+
+class MismatchKind(StrEnum):
+    """Ways in which a field and its column differ."""
+
+    TOO_LONG = "too_long"
+    OUT_OF_RANGE = "out_of_range"
+    TOO_PRECISE = "too_precise"
+    NULLABLE = "nullable"
+    AWARE = "aware"
+    NAIVE = "naive"
+    UNKNOWN_MEMBER = "unknown_member"
+    WRONG_TYPE = "wrong_type"
+    UNKNOWN_COLUMN = "unknown_column"
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """One thing that a column can't hold.
+
+    Args:
+        kind: What kind of thing.
+        detail: What the field takes, and what the column holds.
+        hint: The line to write.
+        inside: Where in the value, such as ``[]`` for what is in a list.
+    """
+
+    kind: MismatchKind
+    detail: str
+    hint: str
+    inside: str = ""
+
+
+# Types of MySQL whose capacity is in bytes; a character has up to four.
+_MYSQL: Final = "sqlalchemy.dialects.mysql"
+_MYSQL_BYTES: Final = {
+    "TINYTEXT": 255,
+    "TINYBLOB": 255,
+    "TEXT": 65_535,
+    "BLOB": 65_535,
+    "MEDIUMTEXT": 16_777_215,
+    "MEDIUMBLOB": 16_777_215,
+}
+_BYTES_OF_A_CHARACTER: Final = 4
+_BITS: Final = {"TINYINT": 8, "MEDIUMINT": 24}
+_DOUBLE: Final = Fraction(1.7976931348623157e308)
+_REAL: Final = Fraction(3.4028234663852886e38)
+# PostgreSQL's REAL has 24 bits, and so has FLOAT(p) up to that p.
+_REAL_BITS: Final = 24
+# Digits before the point that a NUMERIC without a precision holds in PostgreSQL.
+_MOST_WHOLE: Final = 131_072
+# PostgreSQL knows offsets up to this one, in seconds; ISO 8601 text may have others.
+_MOST_OFFSET: Final = 16 * 3600 - 1
+_UUID_TEXT: Final = 36
+# Numbers beyond that are shown with an exponent.
+_LONGEST_SHOWN: Final = 10**20
+# Larger than every float; the exponent keeps huge numbers of digits from costing time.
+_MOST_EXPONENT: Final = 400
+_INFINITE: Final = Fraction(10) ** (_MOST_EXPONENT + 1)
+_UUID_DIGITS: Final = 32
+
+_ACCEPTED: Final[tuple[tuple[tuple[type[TypeEngine[Any]], ...], frozenset[Kind]], ...]] = (
+    ((Boolean,), frozenset({Kind.BOOLEAN})),
+    ((Uuid,), frozenset({Kind.UUID})),
+    ((LargeBinary, BINARY, VARBINARY), frozenset({Kind.BYTES})),
+    ((String,), frozenset({Kind.TEXT, Kind.UUID})),
+    ((Integer,), frozenset({Kind.INTEGER, Kind.BOOLEAN})),
+    ((Float, Numeric), frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT})),
+    ((DateTime, Date), frozenset({Kind.DATETIME, Kind.DATE})),
+    ((Time,), frozenset({Kind.TIME})),
+    ((Interval,), frozenset({Kind.INTERVAL})),
+    ((ARRAY,), frozenset({Kind.ITEMS})),
+)
+
+
+def misfits(values: Iterable[Value], type_: TypeEngine[Any], *, exact: bool) -> Iterator[Misfit]:
+    """Yield what a type can't hold.
+
+    Args:
+        values: All that a field hands on.
+        type_: The declared type of the column.
+        exact: Whether the values are stored as they are. Otherwise a handler may turn one kind into
+            another, so that only values of the column's own kind are compared.
+    """
+    found = [value for value in values if value.kind is not Kind.NULL]
+    if not exact:
+        # What is kept secret is hashed before it is stored.
+        found = [value for value in found if not value.secret]
+    for declared, converts in _declared(type_):
+        yield from _compare(found, declared, exact=exact, converts=converts)
+
+
+def _declared(type_: TypeEngine[Any]) -> Iterator[tuple[TypeEngine[Any], bool]]:
+    """Yield what a type is for each database, and whether it converts values."""
+    # SQLAlchemy has no other way to the types that with_variant() adds.
+    variants: dict[str, TypeEngine[Any]] = dict(getattr(type_, "_variant_mapping", {}))
+    for each in (type_, *variants.values()):
+        converts = isinstance(each, TypeDecorator) and not isinstance(each, Interval)
+        yield _innermost(each), converts
+
+
+def _innermost(type_: Any) -> TypeEngine[Any]:  # noqa: ANN401 - only some types have another inside
+    # An Interval is a decorator for databases that have none.
+    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        return _innermost(type_.impl_instance)
+    # A domain of PostgreSQL is of another type.
+    inner = getattr(type_, "data_type", None)
+    if isinstance(inner, TypeEngine):
+        return _innermost(inner)
+    found: TypeEngine[Any] = type_
+    return found
+
+
+def _compare(
+    values: list[Value], type_: TypeEngine[Any], *, exact: bool, converts: bool
+) -> Iterator[Misfit]:
+    if isinstance(type_, EnumType):
+        yield from _compare_members(values, type_, exact=exact and not converts)
+        return
+    accepted = next((kinds for classes, kinds in _ACCEPTED if isinstance(type_, classes)), None)
+    if accepted is None or (isinstance(type_, Uuid) and not type_.as_uuid):
+        return
+    for value in merge(values):
+        if value.kind not in accepted:
+            if exact and not converts:
+                yield _wrong_type(value, type_)
+        elif isinstance(type_, ARRAY):
+            for inner in misfits(value.items, type_.item_type, exact=exact):
+                yield Misfit(inner.kind, inner.detail, inner.hint, f"[]{inner.inside}")
+        else:
+            yield from _compare_size(value, type_, exact=exact)
+
+
+def _wrong_type(value: Value, type_: TypeEngine[Any]) -> Misfit:
+    detail = f"takes {value.kind}, the column holds {type(type_).__name__}"
+    if value.kind is Kind.ANY and value.behind:
+        detail = f"takes what {value.behind} returns, of which nothing is known"
+    return Misfit(
+        MismatchKind.WRONG_TYPE,
+        detail,
+        "declare both with the same type, or name the field in stores(..., elsewhere=...)",
+    )
+
+
+def _compare_size(value: Value, type_: TypeEngine[Any], *, exact: bool) -> Iterator[Misfit]:
+    if isinstance(type_, String):
+        yield from _compare_text(value, type_, exact=exact)
+    elif isinstance(type_, LargeBinary | BINARY | VARBINARY):
+        yield from _compare_length(value, _length_of(type_, 1), "bytes", type_)
+    elif isinstance(type_, Integer):
+        if value.kind is Kind.INTEGER:
+            low, high = _integers(type_)
+            yield from _compare_range(value, low, high, type_)
+    elif isinstance(type_, Float):
+        yield from _compare_float(value, type_)
+    elif isinstance(type_, Numeric):
+        yield from _compare_numeric(value, type_)
+    elif isinstance(type_, DateTime):
+        yield from _compare_zone(value, type_, exact=exact)
+    elif isinstance(type_, Time):
+        yield from _compare_offset(value, type_)
+
+
+def _compare_text(value: Value, type_: String, *, exact: bool) -> Iterator[Misfit]:
+    length = _length_of(type_, _BYTES_OF_A_CHARACTER)
+    if value.kind is Kind.UUID:
+        # Without hyphens, as a handler may store it, it is shorter.
+        needed = _UUID_TEXT if exact else _UUID_DIGITS
+        if length is not None and length < needed:
+            yield Misfit(
+                MismatchKind.TOO_LONG,
+                f"takes UUIDs, which have {_UUID_TEXT} characters, the column holds {length}",
+                "make the column Uuid() or String(36)",
+            )
+        return
+    yield from _compare_length(value, length, "characters", type_)
+
+
+def _compare_length(
+    value: Value, length: int | None, unit: str, type_: TypeEngine[Any]
+) -> Iterator[Misfit]:
+    if length is None or (value.most is not None and value.most <= length):
+        return
+    taken = f"any number of {unit}" if value.most is None else f"up to {value.most} {unit}"
+    hint = f"write Field(max_length={length})"
+    if value.behind:
+        taken = f"{unit} from {value.behind}, which may make a value longer"
+        hint = (
+            "put the maximum behind the validator:"
+            f" Annotated[..., AfterValidator(...), Field(max_length={length})]"
+        )
+    elif value.most is not None:
+        hint += f", or {type(type_).__name__}({value.most}) for the column"
+    yield Misfit(MismatchKind.TOO_LONG, f"takes {taken}, the column holds {length}", hint)
+
+
+def _length_of(type_: Any, width: int) -> int | None:  # noqa: ANN401 - types of texts and bytes
+    if type(type_).__module__.startswith(_MYSQL) and type_.length is None:
+        most = _MYSQL_BYTES.get(type_.__visit_name__)
+        return None if most is None else most // width
+    length: int | None = type_.length
+    return length
+
+
+def _integers(type_: Integer) -> tuple[int, int]:
+    bits = _BITS.get(type_.__visit_name__, 32)
+    if isinstance(type_, SmallInteger):
+        bits = 16
+    elif isinstance(type_, BigInteger):
+        bits = 64
+    if getattr(type_, "unsigned", False):
+        return 0, 2**bits - 1
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+
+def _compare_range(value: Value, low: int, high: int, type_: TypeEngine[Any]) -> Iterator[Misfit]:
+    if value.low is not None and value.high is not None and low <= value.low <= value.high <= high:
+        return
+    if value.low is not None and value.high is not None and value.low > value.high:
+        # No value passes both bounds.
+        return
+    hint = f"write Field(ge={low}, le={high})"
+    if isinstance(type_, SmallInteger):
+        hint += ", or Integer for the column"
+    elif isinstance(type_, Integer) and not isinstance(type_, BigInteger):
+        hint += ", or BigInteger for the column"
+    yield Misfit(
+        MismatchKind.OUT_OF_RANGE,
+        f"takes {value.kind} {_range(value)}, the column holds {low} to {high}",
+        _behind(hint, value),
+    )
+
+
+def _range(value: Value) -> str:
+    low = "without a minimum" if value.low is None else f"from {_show(value.low)}"
+    high = "without a maximum" if value.high is None else f"to {_show(value.high)}"
+    return "of any size" if value.low is value.high is None else f"{low} {high}"
+
+
+def _show(bound: Fraction) -> str:
+    if bound.denominator == 1 and abs(bound) < _LONGEST_SHOWN:
+        return str(bound.numerator)
+    return f"{Decimal(bound.numerator) / bound.denominator:.6g}"
+
+
+def _behind(hint: str, value: Value) -> str:
+    return f"{hint}, behind the validator {value.behind}" if value.behind else hint
+
+
+def _compare_float(value: Value, type_: Float[Any]) -> Iterator[Misfit]:
+    precision = type_.precision
+    is_real = type_.__visit_name__ == "REAL" or (
+        precision is not None
+        and precision <= _REAL_BITS
+        and type_.__visit_name__.lower() == "float"
+    )
+    if is_real and value.kind is not Kind.INTEGER and not _is_zero(value):
+        yield Misfit(
+            MismatchKind.OUT_OF_RANGE,
+            f"takes {value.kind}, the column holds 32 bits, and the database refuses what is nearer"
+            " to zero than those reach",
+            "write Double() for the column",
+        )
+        return
+    most = _REAL if is_real else _DOUBLE
+    # A float fits its own type, infinities too.
+    if value.kind is Kind.FLOAT or _magnitude(value) <= most:
+        return
+    bound = "1e38" if is_real else "1e308"
+    yield Misfit(
+        MismatchKind.OUT_OF_RANGE,
+        f"takes {value.kind} {_range(value)}, the column holds floating-point numbers",
+        _behind(f"write Field(ge=-{bound}, le={bound})", value),
+    )
+
+
+def _is_zero(value: Value) -> bool:
+    return value.low == value.high == 0
+
+
+def _magnitude(value: Value) -> Fraction:
+    """Return what the absolute value of a number can't exceed."""
+    ranged = _INFINITE
+    if value.low is not None and value.high is not None:
+        ranged = max(abs(value.low), abs(value.high))
+    if value.whole is None:
+        return ranged
+    return min(ranged, Fraction(10) ** min(value.whole, _MOST_EXPONENT))
+
+
+def _compare_numeric(value: Value, type_: Numeric[Any]) -> Iterator[Misfit]:
+    precision, scale = type_.precision, type_.scale or 0
+    if precision is None:
+        if value.kind is not Kind.DECIMAL or _digits(value) <= _MOST_WHOLE:
+            return
+        yield Misfit(
+            MismatchKind.OUT_OF_RANGE,
+            f"takes decimals of any size, the column holds {_MOST_WHOLE} digits",
+            _behind("write Field(max_digits=..., decimal_places=...)", value),
+        )
+        return
+    whole = precision - scale
+    hint = f"write Field(max_digits={precision}, decimal_places={scale})"
+    if value.kind is not Kind.DECIMAL:
+        bound = int(Fraction(10) ** whole) - 1 if whole > 0 else 0
+        hint = f"write Field(ge={-bound}, le={bound})"
+    if value.kind is Kind.DECIMAL and (value.places is None or value.places > scale):
+        places = "any number of" if value.places is None else f"up to {value.places}"
+        yield Misfit(
+            MismatchKind.TOO_PRECISE,
+            f"takes {places} decimal places, the column rounds to {scale}",
+            _behind(hint, value),
+        )
+    # Half of the last place is rounded up, and may need one digit more.
+    half = Fraction(1, 2 * 10**scale) if scale >= 0 else Fraction(10**-scale, 2)
+    limit = Fraction(10) ** whole - half
+    fits_by_digits = value.whole is not None and value.whole <= whole
+    if fits_by_digits or _magnitude(value) < limit:
+        return
+    yield Misfit(
+        MismatchKind.OUT_OF_RANGE,
+        f"takes {_digits_or_range(value)}, the column holds {whole} digits before the point",
+        _behind(hint, value),
+    )
+
+
+def _digits(value: Value) -> int:
+    if value.whole is not None:
+        return value.whole
+    return _MOST_WHOLE + 1 if value.low is None or value.high is None else 0
+
+
+def _digits_or_range(value: Value) -> str:
+    if value.whole is not None:
+        return f"{value.whole} digits before the point"
+    return f"{value.kind} {_range(value)}"
+
+
+def _compare_zone(value: Value, type_: DateTime, *, exact: bool) -> Iterator[Misfit]:
+    if value.kind is not Kind.DATETIME:
+        return
+    # A field that takes both works until a client sends the other one. Where it takes only aware
+    # ones, a handler has to convert them.
+    if value.aware and not type_.timezone and (exact or value.naive):
+        yield Misfit(
+            MismatchKind.AWARE,
+            "takes datetimes with a time zone, the column holds none",
+            "write DateTime(timezone=True) for the column, or NaiveDatetime for the field",
+        )
+    if value.naive and type_.timezone and exact:
+        yield Misfit(
+            MismatchKind.NAIVE,
+            "takes datetimes without a time zone, of which the database makes local time",
+            "write AwareDatetime for the field, or DateTime() for the column",
+        )
+
+
+def _compare_offset(value: Value, type_: Time) -> Iterator[Misfit]:
+    if not type_.timezone:
+        return
+    if value.naive:
+        yield Misfit(
+            MismatchKind.NAIVE,
+            "takes times without a time zone, which drivers refuse",
+            "write Time() for the column",
+        )
+    if value.aware and (value.offset is None or abs(value.offset) > _MOST_OFFSET):
+        yield Misfit(
+            MismatchKind.OUT_OF_RANGE,
+            "takes times of any offset, the column holds less than 16 hours",
+            "write Time() for the column",
+        )
+
+
+def _compare_members(values: list[Value], type_: EnumType, *, exact: bool) -> Iterator[Misfit]:
+    """Compare with a column that has a list of what it holds.
+
+    A member of the column's own class is bound by its name, or by what ``values_callable`` says; a
+    string passes if it is one of these, or equal to a member.
+    """
+    members: list[Enum] = [*(type_.enum_class or ())]
+    held: list[object] = [*type_.enums, *members]
+    if not exact:
+        # A handler finds the member by its value.
+        held += [member.value for member in members]
+    unknown = list(
+        dict.fromkeys(str(_plain(each)) for each in _strangers(values, held, exact=exact))
+    )
+    if unknown:
+        yield Misfit(
+            MismatchKind.UNKNOWN_MEMBER,
+            f"takes {', '.join(unknown[:3])}, which the column does not hold",
+            "declare both with the same enumeration",
+        )
+    if exact:
+        for value in merge(each for each in values if not each.choices):
+            yield Misfit(
+                MismatchKind.UNKNOWN_MEMBER,
+                f"takes {value.kind} beyond the members of the column",
+                f"declare it as {_name(type_)}",
+            )
+
+
+def _strangers(values: list[Value], held: list[object], *, exact: bool) -> Iterator[object]:
+    for value in values:
+        for choice in value.choices:
+            known = choice in held
+            if not exact and isinstance(choice, Enum):
+                known = known or choice.value in held or choice.name in held
+            if not known:
+                yield choice
+
+
+def _plain(choice: object) -> object:
+    return choice.value if isinstance(choice, Enum) else choice
+
+
+def _name(type_: EnumType) -> str:
+    if type_.enum_class is not None:
+        return type_.enum_class.__name__
+    return f"Literal[{', '.join(map(repr, type_.enums[:3]))}{', ...' * (len(type_.enums) > 3)}]"  # noqa: PLR2004 - as many as a line shows
