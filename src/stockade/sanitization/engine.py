@@ -34,7 +34,7 @@ _INLINE: Final = frozenset(
     }
 )
 _TEXT_BLOCKS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "p"})
-_LEADING_BREAK: Final = re.compile(r"(<pre(?: [^>]*)?>)(?=\n)")
+_LEADING_BREAK: Final = re.compile(r"(<pre(?: [^>]*)?>)(?=[\r\n])")
 
 # A reader far above the image is not worth telling its host about, nor is the page's address.
 _IMAGE_VALUES: Final = {"loading": "lazy", "referrerpolicy": "no-referrer"}
@@ -113,11 +113,7 @@ class Engine:
 
     def _pass(self, value: str) -> str:
         # A carriage return comes from "&#13;"; parsers read it as a line feed.
-        cleaned = self._run(self._full, value).replace("\r\n", "\n").replace("\r", "\n")
-        if self._keeps_breaks:
-            # Parsers skip a line break at the very start of <pre>.
-            cleaned = _LEADING_BREAK.sub(r"\1\n", cleaned)
-        return cleaned
+        return self._run(self._full, value).replace("\r\n", "\n").replace("\r", "\n")
 
     def _run(self, cleaner: nh3.Cleaner, value: str) -> str:
         try:
@@ -128,6 +124,9 @@ class Engine:
         if self._keeps_images and "<img" in cleaned:
             # The engine can drop an attribute, but not the image that is nothing without it.
             cleaned = _NO_SOURCE.sub("", _IMAGE.sub(rf"\1{_IMAGE_TAIL}>", cleaned))
+        if self._keeps_breaks:
+            # Parsers skip a line break at the very start of <pre>.
+            cleaned = _LEADING_BREAK.sub(r"\1\n", cleaned)
         return cleaned
 
 

@@ -43,16 +43,20 @@ class Sanitize:
     ) -> CoreSchema:
         policy = find_policy(self.policy)
         schema = handler(source)
-        limit = _bound(schema, policy.max_length)
+        limit = bound_text(schema, policy.max_length)
         return core_schema.no_info_after_validator_function(
             _sanitizer(policy, limit), schema, metadata={METADATA_KEY: policy.name}
         )
 
 
-def _bound(schema: Any, limit: int) -> int:  # noqa: ANN401 - core schemas are typed as a union of dicts
-    """Give the string of a schema a maximum length where it has none, and return the maximum."""
+def bound_text(schema: Any, limit: int) -> int:  # noqa: ANN401 - core schemas are typed as a union of dicts
+    """Give the string of a schema a maximum length where it has none, and return the maximum.
+
+    Raises:
+        UnsafePolicyError: The schema is not that of a ``str``.
+    """
     if schema["type"] in {"nullable", "default"}:
-        return _bound(schema["schema"], limit)
+        return bound_text(schema["schema"], limit)
     if schema["type"] != "str":
         message = f"only a str can be rich text, not a schema of type {schema['type']!r}"
         raise UnsafePolicyError(message)
@@ -67,7 +71,7 @@ def _sanitizer(policy: HTMLPolicy, limit: int) -> Callable[[str | None], str | N
         try:
             cleaned = sanitize_html(value, policy)
         except SanitizationError as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
         if cleaned is not None and len(cleaned) > limit:
             raise PydanticKnownError("string_too_long", {"max_length": limit})
         return cleaned
@@ -75,7 +79,8 @@ def _sanitizer(policy: HTMLPolicy, limit: int) -> Callable[[str | None], str | N
     return sanitize
 
 
-def _refusal(error: SanitizationError) -> PydanticKnownError | PydanticCustomError:
+def refusal(error: SanitizationError) -> PydanticKnownError | PydanticCustomError:
+    """Return a refusal as Pydantic's own error, which becomes a line of a 422."""
     if error.limit is not None:
         return PydanticKnownError("string_too_long", {"max_length": error.limit})
     if error.reason == "sanitization.not_unicode":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, replace
@@ -200,10 +201,10 @@ def test_images_read_the_same_in_every_process() -> None:
         "import sys; from stockade.sanitization import sanitize_html;"
         "sys.stdout.write(sanitize_html(sys.argv[1], 'article'))"
     )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, value]
     found = {
-        subprocess.run(
-            [sys.executable, "-c", code, value], capture_output=True, text=True, check=True
-        ).stdout
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
         for _ in range(4)
     }
     assert found == {value[:-1] + KEPT}
