@@ -185,6 +185,10 @@ class Stockade:
         """Return what routes take without a bound, each with its reason; empty before the start."""
         return self._requests.excuses
 
+    def warnings(self) -> list[str]:
+        """Return what is wrong with routes and let pass by a setting, a line for each."""
+        return [*self._requests.warnings, *self._columns.warnings]
+
     async def start(self) -> dict[str, str]:
         """Start without a server, such as to check an application.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from stockade.cli.loops import run
 from stockade.cli.output import make_console
@@ -32,8 +33,11 @@ def check(
     The database, if there is one, must be there and up to date.
     """
     stockade = _find_stockade(load_target(target), target)
-    plans, off = run(_prove(stockade))
-    _print_plans(plans, off)
+    found = run(_prove(stockade))
+    console = _make_console()
+    _print_plans(console, stockade.plans())
+    _print_exceptions(console, stockade)
+    _print_summary(console, len(stockade.plans()), found)
 
 
 def _find_stockade(application: object, target: str) -> Stockade:
@@ -47,24 +51,41 @@ def _find_stockade(application: object, target: str) -> Stockade:
     return found
 
 
-async def _prove(stockade: Stockade) -> tuple[list[Plan], str]:
+async def _prove(stockade: Stockade) -> dict[str, str]:
     try:
-        found = await stockade.start()
-        return stockade.plans(), found.get("off", "")
+        return await stockade.start()
     finally:
         await stockade.stop()
 
 
-def _print_plans(plans: list[Plan], off: str) -> None:
+def _make_console() -> Console:
     console = make_console()
-    if not console.is_terminal:
-        console = Console(width=_PIPE_WIDTH, highlight=False, emoji=False, markup=False)
+    if console.is_terminal:
+        return console
+    return Console(width=_PIPE_WIDTH, highlight=False, emoji=False, markup=False)
+
+
+def _print_plans(console: Console, plans: list[Plan]) -> None:
     table = Table(*_COLUMNS, box=None, pad_edge=False)
     for plan in sorted(plans, key=lambda plan: (plan.route, plan.label)):
         table.add_row(plan.label, plan.access.value, describe_needs(plan), describe_limits(plan))
     console.print(table)
+
+
+def _print_exceptions(console: Console, stockade: Stockade) -> None:
+    """Print what is excused, with the reason, and what a setting lets pass: a line for each."""
+    for excuse in sorted(map(str, stockade.excuses())):
+        console.print(Text(f"excused: {excuse}"))
+    for warning in stockade.warnings():
+        console.print(Text(f"let pass by setting: {warning}"))
+
+
+def _print_summary(console: Console, routes: int, found: dict[str, str]) -> None:
+    if compared := found.get("columns_compared"):
+        console.print(Text(f"Compared with their columns: {compared}."))
+    off = found.get("off", "")
     state = f"off by setting: {off}; every other layer in force" if off else "every layer in force"
-    console.print(f"{len(plans)} routes, {state}.")
+    console.print(f"{routes} routes, {state}.")
 
 
 def describe_needs(plan: Plan) -> str:

@@ -129,3 +129,68 @@ def test_handlers_are_not_called(check: Check) -> None:
     """Checking serves nothing: no handler of the application runs."""
     ran = check(HEAD, INSTALL, HEALTH.replace("...", "raise SystemExit(9)"))
     assert ran.status == 0, ran.err
+
+
+def test_excuses_are_listed(check: Check) -> None:
+    """Each value without a bound has a line with its place and the reason."""
+    ran = check(
+        HEAD,
+        INSTALL,
+        """
+from typing import Annotated, Any
+from stockade.validation.bounds import unbounded
+@app.post("/hook")
+@public("for the tests")
+def hook(payload: Annotated[dict[str, Any], unbounded("the sender decides")]): ...
+""",
+    )
+    assert ran.status == 0, ran.err
+    [line] = [line for line in ran.out.splitlines() if line.startswith("excused: ")]
+    assert line.startswith("excused: POST /hook (")
+    assert line.endswith("body.payload (dict): the sender decides")
+
+
+STORED = """
+from pydantic import BaseModel, Field
+from sqlalchemy import String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+class Base(DeclarativeBase): ...
+class Leaflet(Base):
+    __tablename__ = "leaflets"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(String(200))
+class LeafletCreate(BaseModel):
+    title: str = Field(max_length={most})
+stockade = Stockade(Settings(), models=[Base])
+stockade.install(app)
+@app.post("/leaflets")
+@public("for the tests")
+def create(given: LeafletCreate): ...
+"""
+
+
+def test_columns_that_overflow_are_told(check: Check) -> None:
+    """A body that takes more than its column is no success, and one line says which."""
+    ran = check(HEAD, STORED.replace("{most}", "201"))
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.count("\n") == 1
+    for part in ("POST /leaflets", "LeafletCreate.title", "leaflets.title", "max_length=200"):
+        assert part in ran.err
+
+
+def test_columns_that_are_let_pass_are_listed(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a setting lets pass is still told."""
+    monkeypatch.setenv("STOCKADE_VALIDATION__COLUMNS", "warn")
+    ran = check(HEAD, STORED.replace("{most}", "201"))
+    assert ran.status == 0, ran.err
+    [line] = [line for line in ran.out.splitlines() if line.startswith("let pass by setting: ")]
+    assert "leaflets.title" in line
+
+
+def test_schemas_that_were_compared_are_named(check: Check) -> None:
+    """Nobody has to guess which schemas the check has found a model for."""
+    ran = check(HEAD, STORED.replace("{most}", "200"))
+    assert ran.status == 0, ran.err
+    assert "Compared with their columns: LeafletCreate: Leaflet." in ran.out.splitlines()
