@@ -1,14 +1,14 @@
 """Make accounts, tokens and forgeries for tests."""
 
 import base64
-import hashlib
-import hmac
 import json
 import secrets
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from joserfc.jwk import OctKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from stockade.authentication import AccessTokens, Account, AuthenticationSettings
 from stockade.core import TenantId, UserId, UserType
@@ -17,7 +17,7 @@ from tests.clock import FrozenClock
 
 OLD = "6f1c9a7be35d80f24c1be9d07a5f3826"
 NEW = "kU3vQ9xTz7LwB2nRf8YpHs5GjD4cMaE6"
-ALGORITHMS = ("HS256", "Ed25519")
+ALGORITHMS = ("HS256", "Ed25519", "ES256", "RS256")
 
 ANA = Account(
     user_id=UserId("ana"),
@@ -31,6 +31,13 @@ ANA = Account(
 )
 
 
+@cache
+def rsa_pem(number: int = 0) -> str:
+    """Give an RSA key, the same one for the same number: making one takes a while."""
+    key = generate_private_key(65537, 2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
 def make_tokens(
     algorithm: str = "HS256",
     *,
@@ -39,6 +46,8 @@ def make_tokens(
     **settings: object,
 ) -> AccessTokens:
     """Make the service that issues and verifies tokens."""
+    if algorithm == "RS256":
+        settings = {"signing_keys": (rsa_pem(),), **settings}
     chosen = AuthenticationSettings.model_validate({"algorithm": algorithm, **settings})
     return AccessTokens(KeyRing(ring), chosen, clock=clock or FrozenClock())
 
@@ -64,12 +73,7 @@ def parts_of(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def sign(tokens: AccessTokens, header: object, payload: bytes) -> str:
     """Sign anything at all with the very key that the service signs with."""
     head = f"{encode(header)}.{encode(payload)}"
-    key = tokens._signing
-    if isinstance(key, OctKey):
-        signature = hmac.digest(key.raw_value, head.encode(), hashlib.sha256)
-    else:
-        private: Any = key.private_key
-        signature = private.sign(head.encode())
+    signature = tokens.keys.newest.sign(head.encode())
     return f"{head}.{encode(signature)}"
 
 
