@@ -12,8 +12,12 @@ from stockade.authentication import (
     HashingPool,
     PasswordSignIn,
 )
+from stockade.authentication.api_clients import APIClients
+from stockade.authentication.api_keys import APIKeys
+from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.refresh_tokens import RefreshTokens
 from stockade.authentication.routes import make_auth_router
+from stockade.authentication.routes_api_keys import make_api_keys_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authorization import permissions_of
@@ -36,6 +40,7 @@ from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import guarded_limit_store
+from stockade.storage.memory.api_clients import MemoryAPIClientStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.tenancy.dependencies import TenantSessionDependency
@@ -52,7 +57,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import AccountStore
-    from stockade.authentication.interfaces import SessionStore
+    from stockade.authentication.interfaces import APIClientStore, SessionStore
     from stockade.core.clock import Clock
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
@@ -73,6 +78,7 @@ class Stockade:
         sessions: Where sessions live; beside the accounts in Stockade's own tables unless given.
             For other accounts they are in memory, which is for a single process that is not
             deployed.
+        api_clients: Where programs and their keys live; the same holds for them.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -80,6 +86,7 @@ class Stockade:
         session: Dependency that gives an endpoint a session of its caller's tenant; the endpoint
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
+        api_keys_router: The routes of the keys of programs, for ``app.include_router``.
         events: Where every layer records what it refuses.
 
     Raises:
@@ -93,6 +100,7 @@ class Stockade:
         models: Sequence[Any] = (),
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
+        api_clients: APIClientStore | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -108,7 +116,10 @@ class Stockade:
         )
         self.session = TenantSessionDependency(self._databases.make_session)
         self._accounts = accounts or self._databases.accounts
-        self._sessions = self._choose_sessions(sessions, own_accounts=accounts is None)
+        own = self._databases if accounts is None else None
+        self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
+        self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
+        self._api_keys = APIKeys(self._keys)
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
@@ -127,6 +138,10 @@ class Stockade:
             self._require_services,
             open_policy=public("whoever signs in is not signed in yet"),
             events=self.events,
+        )
+
+        self.api_keys_router: APIRouter = make_api_keys_router(
+            self._require_api_clients, events=self.events
         )
 
     def install(self, app: FastAPI | Starlette) -> None:
@@ -222,7 +237,7 @@ class Stockade:
         await prove_routing(self._make_planted_binder, self._make_guard)
         binder.bind()
         self._require_accounts()
-        self._require_sessions(binder.tree)
+        self._require_places(binder.tree)
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._headers)
         await prove_limits(self._limiter)
@@ -266,24 +281,21 @@ class Stockade:
             )
             raise ConfigurationError(message)
 
-    def _choose_sessions(self, given: SessionStore | None, *, own_accounts: bool) -> SessionStore:
-        if given is not None:
-            return given
-        if own_accounts and self._databases.sessions is not None:
-            return self._databases.sessions
-        return MemorySessionStore()
-
-    def _require_sessions(self, tree: Tree) -> None:
-        """Refuse sessions in memory where others than this process have to know them."""
-        in_memory = isinstance(self._sessions, MemorySessionStore)
-        if not in_memory or not self.settings.environment.is_deployed:
+    def _require_places(self, tree: Tree) -> None:
+        """Refuse memory as a place for what other processes have to know."""
+        if not self.settings.environment.is_deployed:
             return
-        if any(leaf.name == "stockade:token" for leaf in tree.leaves):
-            message = (
-                "auth_router signs in to accounts of your own, and their sessions have no place:"
-                " pass sessions= beside accounts="
-            )
-            raise ConfigurationError(message)
+        names = {leaf.name for leaf in tree.leaves}
+        for route, router, place, kept in (
+            ("stockade:token", "auth_router", "sessions", self._sessions),
+            ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
+        ):
+            if route in names and isinstance(kept, MemorySessionStore | MemoryAPIClientStore):
+                message = (
+                    f"{router} is for accounts of your own, and what it makes has no place: pass"
+                    f" {place}= beside accounts="
+                )
+                raise ConfigurationError(message)
 
     def _require_services(self) -> SignInServices:
         if self._accounts is None:
@@ -308,16 +320,37 @@ class Stockade:
             )
         return self._services
 
-    def _authenticator(self) -> BearerAuthenticator:
-        table = self.settings.authorization.roles
-        return BearerAuthenticator(
-            self._tokens,
-            self._accounts or _NoAccounts(),
-            self._sessions,
-            permissions_of=lambda roles: permissions_of(roles, table),
-            settings=self.settings.authentication,
-            clock=self._clock,
+    def _require_api_clients(self) -> APIClients:
+        overlap = self.settings.authentication.api_key_overlap
+        return APIClients(
+            self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _authenticator(self) -> RequestAuthenticator:
+        table = self.settings.authorization.roles
+        accounts = self._accounts or _NoAccounts()
+
+        def grant(roles: frozenset[str]) -> frozenset[str]:
+            return permissions_of(roles, table)
+
+        settings, clock = self.settings.authentication, self._clock
+        bearer = BearerAuthenticator(
+            self._tokens,
+            accounts,
+            self._sessions,
+            permissions_of=grant,
+            settings=settings,
+            clock=clock,
+        )
+        keys = APIKeyAuthenticator(
+            self._api_clients,
+            accounts,
+            keys=self._api_keys,
+            permissions_of=grant,
+            settings=settings,
+            clock=clock,
+        )
+        return RequestAuthenticator(bearer, keys)
 
     def _make_guard(self) -> Guard:
         return Guard(

@@ -48,3 +48,12 @@ class ReusedTokenError(InvalidTokenError):
         super().__init__(reason=reason)
         self.session_id = session_id
         self.first = first
+
+
+class InvalidKeyError(UnauthenticatedError):
+    """Client identifier and API key do not belong together, or no longer hold."""
+
+    code = "invalid_api_key"
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason=reason, challenge="ApiKey")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from stockade.authentication.models import Account, RefreshUse, Session, StoredSession
+    from stockade.authentication.models import (
+        Account,
+        APIClient,
+        APISecret,
+        RefreshUse,
+        Session,
+        StoredAPIClient,
+        StoredSession,
+    )
     from stockade.core.identity import TenantId, UserId
 
 
@@ -99,6 +107,54 @@ class SessionStore(Protocol):
         self, user_id: UserId, *, now: datetime, except_for: str | None = None
     ) -> int:
         """End all sessions of an account but one, and return how many that were.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+
+class APIClientStore(Protocol):
+    """Where programs and the digests of their keys live."""
+
+    async def add(self, client: APIClient, secret: APISecret) -> None:
+        """Keep a new client with its first key.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def find(self, client_id: str) -> StoredAPIClient | None:
+        """Return a client with its keys, the newest first, or None.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def list_of(
+        self, *, tenant_id: TenantId | None, user_id: UserId | None
+    ) -> list[APIClient]:
+        """Return the clients of an account in a tenant, or with no account the tenant's own.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def rotate(self, client_id: str, secret: APISecret, *, old_until: datetime) -> bool:
+        """Add a key, end the newest one at a moment and all others now; False without the client.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def revoke(self, client_id: str, *, now: datetime) -> bool:
+        """End a client; False where it had ended already or never was.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def touch(self, client_id: str, *, now: datetime) -> None:
+        """Remember that a client called.
 
         Raises:
             StoreError: The store is away.

@@ -137,3 +137,59 @@ class IssuedToken:
 
     value: str = field(repr=False)
     expires_in: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class APIClient:
+    """A program that calls with a key of its own.
+
+    Args:
+        client_id: Its public identifier.
+        name: What people call it.
+        tenant_id: The tenant that it works in; None for one that its owner uses outside of tenants.
+        user_id: The account that it acts for; None for a service of the tenant itself.
+        roles: Roles that it has, as far as its owner has them.
+        scopes: Permissions that it has, as far as its owner has them.
+        created_at: When it was made.
+        created_by: Who made it.
+        expires_at: When it ends by itself, if it does.
+        revoked_at: When it was ended before that, if it was.
+        last_used_at: When it last called, to the minute.
+    """
+
+    client_id: str
+    name: str
+    tenant_id: TenantId | None
+    user_id: UserId | None
+    roles: frozenset[str]
+    scopes: frozenset[str]
+    created_at: datetime
+    created_by: UserId
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class APISecret:
+    """One of the keys of a client; two of them overlap while they are exchanged.
+
+    Args:
+        secret_id: Identifier; no secret.
+        digest: What is kept of the key.
+        created_at: When it was made.
+        expires_at: When it ends, if it does.
+    """
+
+    secret_id: str
+    digest: str = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAPIClient:
+    """A client with its keys, the newest first."""
+
+    client: APIClient
+    secrets: tuple[APISecret, ...]

@@ -29,6 +29,7 @@ class AuthenticationSettings(BaseModel):
         refresh_grace: How long a refresh token that was just exchanged gives the same successor
             again, for parallel tabs and lost answers; after that its use ends the session.
         sessions_per_account: Most sessions of one account; the oldest one gives way.
+        api_key_overlap: How long the API key before a rotated one goes on.
         leeway: Clock difference to other machines that is forgiven.
         token_cache_size: Verified tokens that are remembered per process, so that a signature is
             checked once.
@@ -60,6 +61,9 @@ class AuthenticationSettings(BaseModel):
         default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=1)
     )
     sessions_per_account: int = Field(default=50, ge=1, le=10_000)
+    api_key_overlap: timedelta = Field(
+        default=timedelta(days=1), ge=timedelta(0), le=timedelta(days=90)
+    )
     leeway: timedelta = Field(
         default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2)
     )

@@ -34,6 +34,8 @@ class Exchange:
         host: Value of the only ``Host`` header, if there is one; on the allow-list wherever a route
             is called.
         authorization: Value of the only ``Authorization`` header, if there is one.
+        api_key: Values of the only ``X-CLIENT-ID`` and the only ``X-API-KEY`` header, if there is
+            any of them.
         content_length: Announced size of the body in bytes; 0 where none is announced. It is a
             hint, never trusted to be true.
         decision: What the gate decided; None means that no gate has decided yet.
@@ -50,6 +52,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "api_key",
         "authorization",
         "body_limit",
         "body_read",
@@ -79,6 +82,7 @@ class Exchange:
         self.client = client
         self.scheme = scheme
         self.authorization: bytes | None = None
+        self.api_key: tuple[bytes | None, bytes | None] | None = None
         self.host: bytes | None = None
         self.content_length = 0
         self.decision: Decision | None = None

@@ -32,6 +32,7 @@ class TenantRole(StrEnum):
 class AuthenticationMethod(StrEnum):
     """How a principal proved who it is."""
 
+    API_KEY = "api_key"
     BEARER = "bearer"
     BASIC = "basic"
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from stockade.core.exchange import Exchange
     from stockade.core.identity import Principal
 
 
 class Authenticator(Protocol):
     """Whatever turns credentials into a principal."""
 
-    def peek(self, authorization: bytes | None) -> Principal | None:
+    def peek(self, exchange: Exchange) -> Principal | None:
         """Return the caller if these very credentials were verified lately and still hold.
 
         It waits for nothing and verifies nothing: None says only that `authenticate` has to decide.
 
         Args:
-            authorization: Value of the ``Authorization`` header; untrusted.
+            exchange: The request; its credentials are untrusted.
         """
 
-    async def authenticate(self, authorization: bytes | None) -> Principal:
+    async def authenticate(self, exchange: Exchange) -> Principal:
         """Return the caller of a request.
 
         Args:
-            authorization: Value of the ``Authorization`` header; untrusted.
+            exchange: The request; its credentials are untrusted.
 
         Raises:
             UnauthenticatedError: There are no credentials, or they do not hold.

@@ -62,6 +62,9 @@ _KINDS = (
         logging.WARNING,
         "A sign-in was refused; the reason code says why.",
     ),
+    EventKind(
+        "authentication.api_key_changed", logging.INFO, "A key of a program was made or ended."
+    ),
     EventKind("authentication.session_ended", logging.INFO, "A session was ended by its owner."),
     EventKind(
         "authentication.refresh_reused",

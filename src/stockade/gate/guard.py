@@ -48,7 +48,7 @@ class Guard:
     """The gate's decisions for one application.
 
     Args:
-        authenticator: Turns an ``Authorization`` header into a principal.
+        authenticator: Turns the credentials of a request into a principal.
         limiter: Checks limits.
         docs: Credentials of the API documentation.
         events: Where refusals are recorded.
@@ -105,7 +105,7 @@ class Guard:
         asks = access is not Access.PUBLIC and access is not Access.DOCS
         too_large = exchange.content_length > exchange.body_limit
         # Nothing is verified here, so an unknown caller has bought no work before the first limit.
-        known = self._authenticator.peek(exchange.authorization) if asks and not too_large else None
+        known = self._authenticator.peek(exchange) if asks and not too_large else None
         if known is not None:
             _enter(known, scope, exchange)
             if plan.together is not None:
@@ -126,7 +126,7 @@ class Guard:
         exchange.decision = plan.granted
 
     async def _admit_principal(self, plan: Plan, scope: Scope, exchange: Exchange) -> None:
-        principal = await self._authenticator.authenticate(exchange.authorization)
+        principal = await self._authenticator.authenticate(exchange)
         _enter(principal, scope, exchange)
         if plan.after is not None:
             await self._limiter.check(plan.after, exchange, scope)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from stockade.core.exchange import SCOPE_KEY
 from stockade.core.limits import LimitRule
@@ -26,6 +27,8 @@ _FORGED = (
     b"Basic Og==",
     None,
 )
+# A key whose checksum is right, of a client that nobody made.
+_FORGED_KEY = b"stkc_" + b"0" * 24, b"stks_" + b"A" * 43 + b"%08x" % crc32(b"A" * 43)
 
 
 async def prove_limits(limiter: RateLimiter) -> None:
@@ -57,9 +60,12 @@ async def prove_authentication(authenticator: Authenticator) -> None:
     Raises:
         ConfigurationError: One was accepted.
     """
-    for forged in _FORGED:
+    for forged, key in ((None, _FORGED_KEY), *((each, None) for each in _FORGED)):
+        exchange = make_scope("http", "/", None)[SCOPE_KEY]
+        exchange.authorization = forged
+        exchange.api_key = key
         try:
-            await authenticator.authenticate(forged)
+            await authenticator.authenticate(exchange)
         except UnauthenticatedError:
             continue
         message = "the start-up check of the tokens failed: a forged token was accepted"

@@ -25,6 +25,8 @@ _SINGLE: Final = (
     b"content-encoding",
     b"content-length",
     b"content-type",
+    b"x-api-key",
+    b"x-client-id",
 )
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,512}")
 _LONGEST_LENGTH: Final = 18
@@ -72,6 +74,8 @@ class RequestReader:
         if self._trusts_anybody:
             self._read_forwarded(exchange, peer[0] if peer else None, scope, headers)
         exchange.authorization = headers.get(b"authorization")
+        if b"x-api-key" in headers or b"x-client-id" in headers:
+            exchange.api_key = headers.get(b"x-client-id"), headers.get(b"x-api-key")
         exchange.host = host = headers.get(b"host")
         exchange.has_content = b"content-type" in headers or b"content-encoding" in headers
         reason = self._refuse_size(scope, pairs, headers)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
+from stockade.storage.sql.api_clients import SQLAPIClientStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
 from stockade.storage.sql.migrate import check_schema
 from stockade.storage.sql.sessions import SQLSessionStore
@@ -46,6 +47,7 @@ class Databases:
         engine = self._accounts_engine
         self.accounts = None if engine is None else SQLAccountStore(engine)
         self.sessions = None if engine is None else SQLSessionStore(engine)
+        self.api_clients = None if engine is None else SQLAPIClientStore(engine)
 
     async def check(self) -> None:
         """Check that the database answers and has Stockade's tables.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, DateTime, ForeignKey, Index, Integer, MetaData, String, func
+from sqlalchemy import Boolean, DateTime, ForeignKey, Index, Integer, MetaData, String, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Constraints with names of their own can be changed by later migrations on every database.
@@ -83,3 +83,40 @@ class SessionRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     previous_digest: Mapped[str | None] = mapped_column(String(64))
     rotated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class APIClientRow(Base):
+    """A program that calls with a key of its own."""
+
+    __tablename__ = "stockade_api_clients"
+    __table_args__ = (Index(None, "tenant_id", "user_id"), Index(None, "user_id"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    tenant_id: Mapped[str | None] = mapped_column(
+        ForeignKey("stockade_tenants.id", ondelete="CASCADE")
+    )
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    # Names parted by spaces, as OAuth2 writes scopes.
+    roles: Mapped[str] = mapped_column(Text)
+    scopes: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    created_by: Mapped[str] = mapped_column(String(36))
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class APISecretRow(Base):
+    """The digest of one key of a program."""
+
+    __tablename__ = "stockade_api_secrets"
+    __table_args__ = (Index(None, "client_id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    client_id: Mapped[str] = mapped_column(
+        ForeignKey("stockade_api_clients.id", ondelete="CASCADE")
+    )
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
@@ -11,8 +10,11 @@ from stockade.authentication.models import Session, StoredSession
 from stockade.core.identity import TenantId, UserId
 from stockade.storage.sql.engines import store_errors
 from stockade.storage.sql.models import SessionRow
+from stockade.storage.sql.moments import aware
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -82,7 +84,7 @@ class SQLSessionStore:
             session=_to_session(row),
             digest=row.digest,
             previous=row.previous_digest,
-            rotated_at=_aware(row.rotated_at),
+            rotated_at=aware(row.rotated_at),
         )
 
     async def list_active(self, user_id: UserId, *, now: datetime) -> list[Session]:
@@ -171,18 +173,11 @@ def _to_session(row: Row[*tuple[Any, ...]]) -> Session:
         user_id=UserId(row.user_id),
         tenant_id=None if row.tenant_id is None else TenantId(row.tenant_id),
         token_epoch=row.token_epoch,
-        created_at=_aware(row.created_at),
-        authenticated_at=_aware(row.authenticated_at),
-        last_used_at=_aware(row.last_used_at),
-        expires_at=_aware(row.expires_at),
-        revoked_at=_aware(row.revoked_at),
+        created_at=aware(row.created_at),
+        authenticated_at=aware(row.authenticated_at),
+        last_used_at=aware(row.last_used_at),
+        expires_at=aware(row.expires_at),
+        revoked_at=aware(row.revoked_at),
         device=row.device,
         address=row.address,
-    )
-
-
-def _aware(moment: Any) -> Any:  # noqa: ANN401 - None stays None
-    """Give back the time zone that SQLite does not keep; all moments are UTC."""
-    return (
-        moment.replace(tzinfo=UTC) if isinstance(moment, datetime) and not moment.tzinfo else moment
     )
