@@ -20,6 +20,7 @@ from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
+from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
 from stockade.core.clock import SystemClock
 from stockade.crypto import KeyRing
@@ -39,7 +40,7 @@ from stockade.gate.settings import GateSettings
 from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
-from stockade.storage.limits import guarded_limit_store
+from stockade.storage.limits import LimitedAttempts, guarded_limit_store
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
     from stockade.gate.tree import Tree
+    from stockade.rate_limiting import RateLimitingSettings
+    from stockade.rate_limiting.interfaces import LimitStore
 
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
@@ -122,6 +125,7 @@ class Stockade:
         self._api_keys = APIKeys(self._keys)
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
+        self._attempts = self._make_attempts()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
         self._pool = HashingPool(
             threads=settings.authentication.hashing_threads,
@@ -268,6 +272,8 @@ class Stockade:
     async def _stop(self) -> None:
         self._pool.close()
         await self._limiter.store.close()
+        if self._attempts is not None and self._attempts is not self._limiter.store:
+            await self._attempts.close()
         await self._databases.close()
 
     def _require_accounts(self) -> None:
@@ -317,8 +323,21 @@ class Stockade:
                     clock=self._clock,
                 ),
                 tokens=self._tokens,
+                throttle=self._make_throttle(self._accounts),
             )
         return self._services
+
+    def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
+        if self._attempts is None:
+            return None
+        return SignInThrottle(
+            LimitedAttempts(self._attempts),
+            accounts,
+            self._sessions,
+            keys=self._keys,
+            settings=self.settings.authentication,
+            clock=self._clock,
+        )
 
     def _require_api_clients(self) -> APIClients:
         overlap = self.settings.authentication.api_key_overlap
@@ -396,11 +415,21 @@ class Stockade:
         )
 
     def _make_limiter(self) -> RateLimiter:
-        settings = self.settings
-        limits = settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
-        url = _reveal(settings.redis_url) or "memory://"
-        store = guarded_limit_store(url, settings=limits, events=self.events, clock=self._clock)
-        return RateLimiter(store, settings=limits, events=self.events)
+        limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
+        return RateLimiter(self._limit_store(limits), settings=limits, events=self.events)
+
+    def _make_attempts(self) -> LimitStore | None:
+        """Make the store of attempts to sign in: while it is away, nobody signs in."""
+        if not self._limits_on:
+            return None
+        limits = self.settings.rate_limiting
+        if limits.failure == "closed":
+            return self._limiter.store
+        return self._limit_store(limits.model_copy(update={"failure": "closed"}))
+
+    def _limit_store(self, limits: RateLimitingSettings) -> LimitStore:
+        url = _reveal(self.settings.redis_url) or "memory://"
+        return guarded_limit_store(url, settings=limits, events=self.events, clock=self._clock)
 
     def _make_reader(self) -> RequestReader:
         settings = self.settings

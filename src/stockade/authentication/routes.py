@@ -137,6 +137,9 @@ class _TokenEndpoint:
     async def _sign_in(self, username: str, password: str, request: Request) -> Grant:
         services = self._services()
         scope = request.scope
+        client = client_of(request)
+        if services.throttle is not None:
+            await services.throttle.check(username, client.address)
         try:
             account = await services.sign_in.sign_in(username, password)
         except InvalidCredentialsError as error:
@@ -144,7 +147,7 @@ class _TokenEndpoint:
             # together.
             self._events.emit("authentication.login_failed", scope=scope, reason=error.reason)
             raise _Refusal("invalid_grant", _WRONG) from None
-        grant = await services.sessions.begin(account, client_of(request))
+        grant = await services.sessions.begin(account, client)
         self._events.emit(
             "authentication.login_succeeded", scope=scope, details={"user_id": account.user_id}
         )

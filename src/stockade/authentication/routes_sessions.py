@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from stockade.authentication.sessions import Grant, Sessions
     from stockade.authentication.sign_in import PasswordSignIn
+    from stockade.authentication.throttle import SignInThrottle
     from stockade.authentication.tokens import AccessTokens
     from stockade.core.dependencies import PolicyMark
     from stockade.events import EventLog
@@ -42,11 +43,13 @@ class SignInServices:
         sign_in: Checks passwords.
         sessions: Begins, refreshes and ends sessions.
         tokens: Verifies access tokens.
+        throttle: Counts attempts; None where limits are off.
     """
 
     sign_in: PasswordSignIn
     sessions: Sessions
     tokens: AccessTokens
+    throttle: SignInThrottle | None
 
 
 class RefreshRequest(BaseModel):

@@ -30,6 +30,10 @@ class AuthenticationSettings(BaseModel):
             again, for parallel tabs and lost answers; after that its use ends the session.
         sessions_per_account: Most sessions of one account; the oldest one gives way.
         api_key_overlap: How long the API key before a rotated one goes on.
+        attempts_per_address: Sign-ins to one account from one address, in an hour.
+        attempts_per_account: Sign-ins to one account from all addresses together, in an hour; an
+            address from which the account is signed in is exempt.
+        attempts_in_all: Sign-ins to all accounts together, in a minute.
         leeway: Clock difference to other machines that is forgiven.
         token_cache_size: Verified tokens that are remembered per process, so that a signature is
             checked once.
@@ -64,6 +68,9 @@ class AuthenticationSettings(BaseModel):
     api_key_overlap: timedelta = Field(
         default=timedelta(days=1), ge=timedelta(0), le=timedelta(days=90)
     )
+    attempts_per_address: int = Field(default=20, ge=1, le=100_000)
+    attempts_per_account: int = Field(default=60, ge=1, le=100_000)
+    attempts_in_all: int = Field(default=3000, ge=1, le=10_000_000)
     leeway: timedelta = Field(
         default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2)
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from stockade.core.clock import Clock, SystemClock
+from stockade.core.limits import LimitRule
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog
 from stockade.rate_limiting.interfaces import LimitStore
+from stockade.rate_limiting.models import LimitRequest
 from stockade.rate_limiting.resilience import ResilientStore
 from stockade.rate_limiting.settings import RateLimitingSettings
 from stockade.storage.memory.limits import MemoryLimitStore
@@ -55,3 +59,25 @@ def guarded_limit_store(
         return store
     local = MemoryLimitStore(clock=clock, max_keys=settings.max_keys)
     return ResilientStore(store, local=local, settings=settings, clock=clock, events=events)
+
+
+class LimitedAttempts:
+    """Count attempts to sign in where limits are counted.
+
+    Args:
+        store: Where limits are counted.
+    """
+
+    def __init__(self, store: LimitStore) -> None:
+        self._store = store
+
+    async def take(self, buckets: Sequence[tuple[str, LimitRule]]) -> timedelta | None:
+        """Take one attempt from all buckets, or from none; return the wait where it is none.
+
+        Raises:
+            StoreError: The store is away.
+        """
+        states = await self._store.acquire([LimitRequest(key, rule) for key, rule in buckets])
+        if all(state.allowed for state in states):
+            return None
+        return timedelta(seconds=max(state.retry_after for state in states))

@@ -215,7 +215,7 @@ async def test_the_last_use_is_known_to_the_minute(bench: Bench) -> None:
     assert found.client.last_used_at == bench.clock.now()
 
 
-def make_key(bench: Bench, account: Account = ADMIN, **body: object) -> Any:  # noqa: ANN401 - a response
+def make_key(bench: Bench, account: Account = ADMIN, **body: Any) -> Any:  # noqa: ANN401 - a response
     """Ask for a key."""
     wanted = {"name": "Nightly", "scopes": ["notes:note:read"], **body}
     return bench.client.post("/auth/api-keys", json=wanted, headers=bench.sign_in(account))
@@ -327,7 +327,7 @@ def test_services_of_the_tenant_are_for_its_administrators(bench: Bench) -> None
         {"owner": "root"},
     ],
 )
-def test_a_request_that_does_not_fit(bench: Bench, body: dict[str, object]) -> None:
+def test_a_request_that_does_not_fit(bench: Bench, body: dict[str, Any]) -> None:
     """Every field is bounded."""
     assert make_key(bench, **body).status_code == 422
 
