@@ -14,8 +14,9 @@ from stockade.authentication import (
 )
 from stockade.authentication.api_clients import APIClients
 from stockade.authentication.api_keys import APIKeys
+from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
-from stockade.authentication.refresh_tokens import RefreshTokens
+from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
 from stockade.authentication.routes_sessions import SignInServices
@@ -132,6 +133,8 @@ class Stockade:
             queue=settings.authentication.hashing_queue,
         )
         self._services: SignInServices | None = None
+        self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
+        self._cross_site = self._make_cross_site_guard()
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
         self._reader = self._make_reader()
         self._columns = ColumnCheck(settings.validation, self._databases.find_bases)
@@ -142,6 +145,7 @@ class Stockade:
             self._require_services,
             open_policy=public("whoever signs in is not signed in yet"),
             events=self.events,
+            guard=self._cross_site,
         )
 
         self.api_keys_router: APIRouter = make_api_keys_router(
@@ -319,6 +323,7 @@ class Stockade:
                     self._accounts,
                     access=self._tokens,
                     refresh=RefreshTokens(self._keys),
+                    cookies=self._cookies,
                     settings=settings,
                     clock=self._clock,
                 ),
@@ -369,7 +374,22 @@ class Stockade:
             settings=settings,
             clock=clock,
         )
-        return RequestAuthenticator(bearer, keys)
+        cookies = None
+        if self._cross_site is not None:
+            cookies = CookieAuthenticator(
+                self._sessions,
+                accounts,
+                cookies=self._cookies,
+                guard=self._cross_site,
+                permissions_of=grant,
+                settings=settings,
+                clock=clock,
+            )
+        return RequestAuthenticator(bearer, keys, cookies)
+
+    def _make_cross_site_guard(self) -> CrossSiteGuard | None:
+        settings = self.settings.authentication
+        return CrossSiteGuard(self._keys, settings.trusted_origins) if settings.cookies else None
 
     def _make_guard(self) -> Guard:
         return Guard(

@@ -144,6 +144,19 @@ async def test_a_session_ends_once(store: SessionStore) -> None:
     assert found.session.revoked_at == NOW
 
 
+async def test_a_use_is_remembered(store: SessionStore) -> None:
+    """It changes nothing else."""
+    session = make_session()
+    await store.add(session, digest=FIRST, keep=9)
+    later = NOW + timedelta(minutes=1)
+    await store.touch(session.session_id, now=later)
+    await store.touch("nothing", now=later)
+    found = await store.find(session.session_id)
+    assert found is not None
+    assert found.session == dataclasses.replace(session, last_used_at=later)
+    assert found.digest == FIRST
+
+
 async def test_all_sessions_of_one_account_end(store: SessionStore) -> None:
     """Those of others go on, and so does the one that is named."""
     own = [make_session() for _ in range(3)]

@@ -20,7 +20,14 @@ from stockade.storage.sql import Base, check_schema, make_engine, upgrade_schema
 from stockade.storage.sql import migrate as migrate_module
 from stockade.storage.sql.migrate import VERSION_TABLE
 
-TABLES = {"stockade_api_clients", "stockade_api_secrets", "stockade_sessions", "stockade_users", "stockade_tenants", "stockade_memberships"}
+TABLES = {
+    "stockade_api_clients",
+    "stockade_api_secrets",
+    "stockade_sessions",
+    "stockade_users",
+    "stockade_tenants",
+    "stockade_memberships",
+}
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

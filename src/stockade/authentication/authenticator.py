@@ -158,11 +158,25 @@ def check_backing(token: AccessToken, account: Account) -> None:
         InvalidTokenError: The account is gone or inactive, its tokens were ended, or it left the
             tenant.
     """
+    check_account(account, epoch=token.token_epoch, tenant_id=token.tenant_id)
+
+
+def check_account(account: Account, *, epoch: int, tenant_id: TenantId | None) -> None:
+    """Check that an account still stands behind what was issued to it.
+
+    Args:
+        account: The account, as it is now.
+        epoch: Its epoch at that time.
+        tenant_id: The tenant that was active.
+
+    Raises:
+        InvalidTokenError: It is inactive, its tokens were ended, or it left the tenant.
+    """
     if not account.active:
         raise InvalidTokenError(reason="authentication.account_inactive")
-    if account.token_epoch != token.token_epoch:
+    if account.token_epoch != epoch:
         raise InvalidTokenError(reason="authentication.token_revoked")
-    if token.tenant_id is not None and account.tenant_id != token.tenant_id:
+    if tenant_id is not None and account.tenant_id != tenant_id:
         raise InvalidTokenError(reason="authentication.membership_ended")
 
 

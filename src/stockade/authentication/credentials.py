@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stockade.authentication.api_keys import read_client_id
+from stockade.authentication.browsers import origin_of
 from stockade.authentication.cache import BoundedCache
 from stockade.authentication.errors import InvalidKeyError
 from stockade.core.identity import AuthenticationMethod, Principal, UserId
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from stockade.authentication.api_keys import APIKeys
     from stockade.authentication.authenticator import BearerAuthenticator
+    from stockade.authentication.browsers import CookieAuthenticator
     from stockade.authentication.interfaces import AccountStore, APIClientStore
     from stockade.authentication.models import APIClient, StoredAPIClient
     from stockade.authentication.settings import AuthenticationSettings
@@ -34,16 +36,25 @@ class RequestAuthenticator:
     Args:
         bearer: Knows access tokens.
         keys: Knows the keys of programs.
+        cookies: Knows the cookies of browsers; None where cookies are off.
     """
 
-    def __init__(self, bearer: BearerAuthenticator, keys: APIKeyAuthenticator) -> None:
+    def __init__(
+        self,
+        bearer: BearerAuthenticator,
+        keys: APIKeyAuthenticator,
+        cookies: CookieAuthenticator | None,
+    ) -> None:
         self._bearer = bearer
         self._keys = keys
+        self._cookies = cookies
 
     def peek(self, exchange: Exchange) -> Principal | None:
         """Return the caller if these very credentials were verified lately and still hold."""
         if exchange.api_key is None:
-            return self._bearer.peek(exchange.authorization)
+            if exchange.browser is None or exchange.authorization is not None:
+                return self._bearer.peek(exchange.authorization)
+            return None if self._cookies is None else self._cookies.peek(exchange.browser)
         return self._keys.peek(exchange.api_key) if exchange.authorization is None else None
 
     async def authenticate(self, exchange: Exchange) -> Principal:
@@ -54,7 +65,12 @@ class RequestAuthenticator:
             StoreError: A store is away.
         """
         if exchange.api_key is None:
-            return await self._bearer.authenticate(exchange.authorization)
+            # A browser adds its cookie to whatever a page sends: what the page says itself counts.
+            if exchange.browser is None or exchange.authorization or self._cookies is None:
+                return await self._bearer.authenticate(exchange.authorization)
+            return await self._cookies.authenticate(
+                exchange.browser, own_origin=origin_of(exchange)
+            )
         if exchange.authorization is not None:
             # Two callers in one request: whichever counted, somebody would believe in the other.
             raise UnauthenticatedError(reason="authentication.several_credentials")

@@ -96,6 +96,13 @@ class SessionStore(Protocol):
             StoreError: The store is away.
         """
 
+    async def touch(self, session_id: str, *, now: datetime) -> None:
+        """Remember that a session was used.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
     async def revoke(self, session_id: str, *, now: datetime) -> bool:
         """End a session; False where it had ended already or never was.
 

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from stockade.authentication.errors import InvalidCredentialsError, InvalidTokenError
+from stockade.authentication.routes_browsers import add_browser_routes
 from stockade.authentication.routes_sessions import (
     MAXIMUM_TOKEN,
     NO_STORE,
@@ -24,6 +25,7 @@ from stockade.events import event_name_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stockade.authentication.browsers import CrossSiteGuard
     from stockade.authentication.routes_sessions import SignInServices
     from stockade.authentication.sessions import Grant
     from stockade.core.dependencies import PolicyMark
@@ -74,7 +76,11 @@ _ENDED: Final = "The refresh token does not hold."
 
 
 def make_auth_router(
-    services: Callable[[], SignInServices], *, open_policy: PolicyMark, events: EventLog
+    services: Callable[[], SignInServices],
+    *,
+    open_policy: PolicyMark,
+    events: EventLog,
+    guard: CrossSiteGuard | None,
 ) -> APIRouter:
     """Build the router of the sign-in routes.
 
@@ -82,6 +88,7 @@ def make_auth_router(
         services: Gives the services once the application has started.
         open_policy: Opens the endpoints that are for callers without an access token.
         events: Where sign-ins are recorded.
+        guard: Refuses what other sites make browsers send; None where cookies are off.
     """
     router = APIRouter(prefix="/auth", tags=["authentication"])
     tokens = _TokenEndpoint(services, events)
@@ -107,6 +114,8 @@ def make_auth_router(
         )
 
     add_session_routes(router, services, open_policy=open_policy, events=events)
+    if guard is not None:
+        add_browser_routes(router, services, guard=guard, open_policy=open_policy, events=events)
     return router
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
+from stockade.authentication.authenticator import check_account
 from stockade.authentication.errors import InvalidTokenError, ReusedTokenError
 from stockade.authentication.models import RefreshUse, Session
 
@@ -101,6 +102,7 @@ class Sessions:
         accounts: Says what an account may do now.
         access: Makes access tokens.
         refresh: Makes and reads refresh tokens.
+        cookies: Makes cookies.
         settings: Lifetimes.
         clock: Source of time.
     """
@@ -112,6 +114,7 @@ class Sessions:
         *,
         access: AccessTokens,
         refresh: RefreshTokens,
+        cookies: RefreshTokens,
         settings: AuthenticationSettings,
         clock: Clock,
     ) -> None:
@@ -119,6 +122,7 @@ class Sessions:
         self._accounts = accounts
         self._access = access
         self._refresh = refresh
+        self._cookies = cookies
         self._settings = settings
         self._clock = clock
 
@@ -128,9 +132,16 @@ class Sessions:
         Raises:
             StoreError: The sessions are away.
         """
+        session = self._make(account, client)
+        token = self._refresh.begin(session.session_id)
+        digest = self._refresh.digests(token)[0]
+        await self._store.add(session, digest=digest, keep=self._settings.sessions_per_account)
+        return self._grant(account, session, token)
+
+    def _make(self, account: Account, client: Client) -> Session:
         now = self._clock.now()
         known = client.cut()
-        session = Session(
+        return Session(
             # Its identifier is made here, never taken from a client: no session can be fixed
             # (ASVS 5.0 V7.2.4).
             session_id=str(uuid.uuid4()),
@@ -144,10 +155,18 @@ class Sessions:
             device=known.device,
             address=known.address,
         )
-        token = self._refresh.begin(session.session_id)
-        digest = self._refresh.digests(token)[0]
+
+    async def begin_in_browser(self, account: Account, client: Client) -> tuple[Session, str]:
+        """Begin a session that lives in a cookie, and return it with the cookie's value.
+
+        Raises:
+            StoreError: The sessions are away.
+        """
+        session = self._make(account, client)
+        token = self._cookies.begin(session.session_id)
+        digest = self._cookies.digests(token)[0]
         await self._store.add(session, digest=digest, keep=self._settings.sessions_per_account)
-        return self._grant(account, session, token)
+        return session, token.value
 
     async def refresh(self, value: str, client: Client) -> Grant:
         """Exchange a refresh token for its successor and a new access token.
@@ -202,12 +221,9 @@ class Sessions:
 
     async def _find_backing(self, session: Session) -> Account:
         account = await self._accounts.find_by_id(session.user_id, session.tenant_id)
-        if account is None or not account.active:
-            raise InvalidTokenError(reason="authentication.account_inactive")
-        if account.token_epoch != session.token_epoch:
-            raise InvalidTokenError(reason="authentication.token_revoked")
-        if session.tenant_id is not None and account.tenant_id != session.tenant_id:
-            raise InvalidTokenError(reason="authentication.membership_ended")
+        if account is None:
+            raise InvalidTokenError(reason="authentication.account_gone")
+        check_account(account, epoch=session.token_epoch, tenant_id=session.tenant_id)
         return account
 
     def _grant(self, account: Account, session: Session, token: RefreshToken) -> Grant:
@@ -252,6 +268,21 @@ class Sessions:
             StoreError: The sessions are away.
         """
         return await self._store.revoke_all(user_id, now=self._clock.now(), except_for=except_for)
+
+    async def end_by_cookie(self, value: bytes) -> None:
+        """End the session of a cookie, if it is one of ours.
+
+        Args:
+            value: Untrusted.
+
+        Raises:
+            StoreError: The sessions are away.
+        """
+        try:
+            token = self._cookies.read(value.decode("ascii", errors="replace"))
+        except InvalidTokenError:
+            return
+        await self.end(token.session_id)
 
     async def end_by_token(self, value: str) -> str | None:
         """End the session of a refresh token, and return which one that was (RFC 7009).

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", re.ASCII)
+
+
+def check_origin(value: str) -> str:
+    """Return an origin as browsers write it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not _ORIGIN.fullmatch(value):
+        message = "an origin is scheme, host and port alone: https://app.example.com"
+        raise ValueError(message)
+    return value
 
 
 class AuthenticationSettings(BaseModel):
@@ -29,6 +44,9 @@ class AuthenticationSettings(BaseModel):
         refresh_grace: How long a refresh token that was just exchanged gives the same successor
             again, for parallel tabs and lost answers; after that its use ends the session.
         sessions_per_account: Most sessions of one account; the oldest one gives way.
+        cookies: Whether browsers may sign in with a session cookie (``POST /auth/login``).
+        trusted_origins: Origins of other sites whose pages may use the cookie, such as
+            ``https://app.example.com``.
         api_key_overlap: How long the API key before a rotated one goes on.
         attempts_per_address: Sign-ins to one account from one address, in an hour.
         attempts_per_account: Sign-ins to one account from all addresses together, in an hour; an
@@ -65,6 +83,8 @@ class AuthenticationSettings(BaseModel):
         default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=1)
     )
     sessions_per_account: int = Field(default=50, ge=1, le=10_000)
+    cookies: bool = False
+    trusted_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = ()
     api_key_overlap: timedelta = Field(
         default=timedelta(days=1), ge=timedelta(0), le=timedelta(days=90)
     )

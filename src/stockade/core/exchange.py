@@ -6,6 +6,7 @@ later step adds to it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stockade.errors import ConfigurationError
@@ -19,6 +20,28 @@ if TYPE_CHECKING:
     from stockade.errors import DeniedError
 
 SCOPE_KEY: Final = "stockade"
+# The prefix makes browsers refuse it from anything but this very host over TLS, so that no
+# neighbour under the same domain can plant one (RFC 6265bis, section 4.1.3.2).
+SESSION_COOKIE: Final = "__Host-stockade"
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserRequest:
+    """What a browser says of a request that its cookies come with; untrusted.
+
+    Args:
+        cookie: Value of the session cookie.
+        method: HTTP method, or ``WEBSOCKET``.
+        fetch_site: Value of ``Sec-Fetch-Site``, if there is one.
+        origin: Value of ``Origin``, if there is one.
+        csrf_token: Value of ``X-CSRF-Token``, if there is one.
+    """
+
+    cookie: bytes = field(repr=False)
+    method: str
+    fetch_site: bytes | None
+    origin: bytes | None
+    csrf_token: bytes | None = field(repr=False)
 
 
 class Exchange:
@@ -36,6 +59,7 @@ class Exchange:
         authorization: Value of the only ``Authorization`` header, if there is one.
         api_key: Values of the only ``X-CLIENT-ID`` and the only ``X-API-KEY`` header, if there is
             any of them.
+        browser: What a browser says of a request with a session cookie; None without one.
         content_length: Announced size of the body in bytes; 0 where none is announced. It is a
             hint, never trusted to be true.
         decision: What the gate decided; None means that no gate has decided yet.
@@ -57,6 +81,7 @@ class Exchange:
         "body_limit",
         "body_read",
         "body_refusal",
+        "browser",
         "client",
         "content_length",
         "decision",
@@ -82,6 +107,7 @@ class Exchange:
         self.client = client
         self.scheme = scheme
         self.authorization: bytes | None = None
+        self.browser: BrowserRequest | None = None
         self.api_key: tuple[bytes | None, bytes | None] | None = None
         self.host: bytes | None = None
         self.content_length = 0

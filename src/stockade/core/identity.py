@@ -35,6 +35,7 @@ class AuthenticationMethod(StrEnum):
     API_KEY = "api_key"
     BEARER = "bearer"
     BASIC = "basic"
+    COOKIE = "cookie"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from stockade.core.exchange import Exchange
+from stockade.core.exchange import SESSION_COOKIE, BrowserRequest, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +25,12 @@ _SINGLE: Final = (
     b"content-encoding",
     b"content-length",
     b"content-type",
+    b"origin",
+    b"sec-fetch-site",
     b"x-api-key",
     b"x-client-id",
 )
+_COOKIE: Final = SESSION_COOKIE.encode("ascii")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,512}")
 _LONGEST_LENGTH: Final = 18
 # Identifiers that are made at once: one call to the system costs more than the rest of the request
@@ -74,6 +77,10 @@ class RequestReader:
         if self._trusts_anybody:
             self._read_forwarded(exchange, peer[0] if peer else None, scope, headers)
         exchange.authorization = headers.get(b"authorization")
+        if _COOKIE in headers.get(b"cookie", b""):
+            exchange.browser, twice = _read_browser(scope, headers)
+            if twice:
+                return exchange, "web.duplicate_cookie"
         if b"x-api-key" in headers or b"x-client-id" in headers:
             exchange.api_key = headers.get(b"x-client-id"), headers.get(b"x-api-key")
         exchange.host = host = headers.get(b"host")
@@ -166,6 +173,24 @@ def _read_scheme(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> st
         names = ("wss", "ws") if scope["type"] == "websocket" else ("https", "http")
         return names[0] if secure else names[1]
     return scheme
+
+
+def _read_browser(
+    scope: Mapping[str, Any], headers: Mapping[bytes, bytes]
+) -> tuple[BrowserRequest | None, bool]:
+    """Return what a browser says of itself, and whether it sends the session cookie twice."""
+    pairs = [part.strip(b" \t").split(b"=", 1) for part in headers[b"cookie"].split(b";")]
+    values = [pair[1] for pair in pairs if pair[0] == _COOKIE and len(pair) > 1]
+    if len(values) != 1:
+        return None, len(values) > 1
+    request = BrowserRequest(
+        cookie=values[0],
+        method=scope.get("method", "WEBSOCKET"),
+        fetch_site=headers.get(b"sec-fetch-site"),
+        origin=headers.get(b"origin"),
+        csrf_token=headers.get(b"x-csrf-token"),
+    )
+    return request, False
 
 
 def _is_text(escaped: bytes) -> bool:

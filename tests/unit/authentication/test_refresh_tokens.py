@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.authentication.errors import InvalidTokenError
-from stockade.authentication.refresh_tokens import PREFIX, RefreshTokens
+from stockade.authentication.refresh_tokens import COOKIE_PREFIX, PREFIX, RefreshTokens
 from stockade.crypto import KeyRing
 from tests.unit.authentication.helpers import NEW, OLD
 
@@ -26,7 +26,7 @@ def test_a_token_says_where_it_belongs_and_shows_no_secret() -> None:
     token = TOKENS.begin(SESSION)
     assert TOKENS.read(token.value) == token
     assert (token.session_id, token.place) == (SESSION, 0)
-    assert repr(token) == f"RefreshToken(session_id={SESSION!r}, place=0)"
+    assert repr(token) == f"RefreshToken(prefix='stkr_', session_id={SESSION!r}, place=0)"
 
 
 def test_each_beginning_is_another_secret() -> None:
@@ -95,6 +95,15 @@ def test_any_text_is_refused(text: str) -> None:
     """Nothing but the declared refusal comes out."""
     assert refusal(text) == "refresh_malformed"
     assert refusal(PREFIX + text) in {"refresh_malformed", "refresh_unknown"}
+
+
+def test_a_cookie_is_no_refresh_token() -> None:
+    """Neither is taken for the other, under whichever prefix."""
+    cookies = RefreshTokens(KeyRing([NEW]), prefix=COOKIE_PREFIX)
+    cookie, token = cookies.begin(SESSION).value, TOKENS.begin(SESSION).value
+    assert refusal(cookie) == refusal(token, cookies) == "refresh_malformed"
+    assert refusal(PREFIX + cookie.removeprefix(COOKIE_PREFIX)) == "refresh_unknown"
+    assert refusal(COOKIE_PREFIX + token.removeprefix(PREFIX), cookies) == "refresh_unknown"
 
 
 def test_the_chain_has_an_end() -> None:

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from stockade.authentication import Account, AuthenticationSettings
 from stockade.authentication.errors import InvalidTokenError, ReusedTokenError
-from stockade.authentication.refresh_tokens import RefreshTokens
+from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.sessions import Client, Grant, Sessions
 from stockade.core import UserId
 from stockade.crypto import KeyRing
@@ -50,6 +50,7 @@ class Bench:
             self.accounts,
             access=self.tokens,
             refresh=RefreshTokens(KeyRing(ring)),
+            cookies=RefreshTokens(KeyRing(ring), prefix=COOKIE_PREFIX),
             settings=self.settings,
             clock=self.clock,
         )
@@ -148,7 +149,7 @@ async def test_a_session_ends_when_it_is_idle_and_in_any_case() -> None:
     [
         ({"active": False}, "account_inactive"),
         ({"token_epoch": 4}, "token_revoked"),
-        ({"user_id": UserId("other")}, "account_inactive"),
+        ({"user_id": UserId("other")}, "account_gone"),
     ],
 )
 async def test_the_account_has_to_back_it(changes: dict[str, Any], reason: str) -> None:

@@ -63,6 +63,13 @@ class MemorySessionStore:
         )
         return session
 
+    async def touch(self, session_id: str, *, now: datetime) -> None:
+        """Remember that a session was used."""
+        stored = self._sessions.get(session_id)
+        if stored is not None:
+            session = replace(stored.session, last_used_at=now)
+            self._sessions[session_id] = replace(stored, session=session)
+
     async def revoke(self, session_id: str, *, now: datetime) -> bool:
         """End a session; False where it had ended already or never was."""
         stored = self._sessions.get(session_id)

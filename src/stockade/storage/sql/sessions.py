@@ -132,6 +132,16 @@ class SQLSessionStore:
             row = (await connection.execute(statement)).first()
         return None if row is None else _to_session(row)
 
+    async def touch(self, session_id: str, *, now: datetime) -> None:
+        """Remember that a session was used.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = update(SessionRow).where(SessionRow.id == session_id)
+        async with store_errors(), self._engine.begin() as connection:
+            await connection.execute(statement.values(last_used_at=now))
+
     async def revoke(self, session_id: str, *, now: datetime) -> bool:
         """End a session; False where it had ended already or never was.
 
