@@ -245,7 +245,7 @@ def test_another_site_signs_nobody_out(bench: Bench) -> None:
 )
 def test_a_made_up_cookie_is_401(bench: Bench, value: str) -> None:
     """Whatever is in it."""
-    headers = [(b"cookie", f"{NAME}={value}".encode())]
+    headers: Any = [(b"cookie", f"{NAME}={value}".encode())]
     assert bench.client.get("/auth/me", headers=headers).status_code == 401
 
 
