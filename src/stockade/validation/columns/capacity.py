@@ -7,7 +7,7 @@ this: what counts is the type that is declared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum
 from fractions import Fraction
@@ -163,8 +163,12 @@ def _compare(
             if exact and not converts:
                 yield _wrong_type(value, type_)
         elif isinstance(type_, ARRAY):
-            for inner in misfits(value.items, type_.item_type, exact=exact):
-                yield Misfit(inner.kind, inner.detail, inner.hint, f"[]{inner.inside}")
+            # PostgreSQL keeps lists in lists in one array, of any number of dimensions.
+            nested = [item for item in value.items if item.kind is Kind.ITEMS]
+            single = [item for item in value.items if item.kind is not Kind.ITEMS]
+            for held, inner_type in ((nested, type_), (single, type_.item_type)):
+                for inner in misfits(held, inner_type, exact=exact):
+                    yield replace(inner, inside=f"[]{inner.inside}")
         else:
             yield from _compare_size(value, type_, exact=exact)
 
@@ -419,8 +423,8 @@ def _compare_members(values: list[Value], type_: EnumType, *, exact: bool) -> It
     members: list[Enum] = [*(type_.enum_class or ())]
     held: list[object] = [*type_.enums, *members]
     if not exact:
-        # A handler finds the member by its value.
-        held += [member.value for member in members]
+        # A handler finds the member by its value or its name.
+        held += [each for member in members for each in (member.value, member.name)]
     unknown = list(
         dict.fromkeys(str(_plain(each)) for each in _strangers(values, held, exact=exact))
     )

@@ -103,7 +103,7 @@ _SECRETS: Final = (Secret, SecretBytes, SecretStr)
 # A pattern of one alternative, from ^ to $, of plain characters, classes and repetitions.
 _ESCAPES: Final = re.compile(r"\\[d\W_]")
 _CLASSES: Final = re.compile(r"\[(?!\^)[^\[\]\\]*\]")
-_NOT_PLAIN: Final = re.compile(r"[^\x00-\x7f]|[.|\\\[]|\(\?(?!:)")
+_NOT_PLAIN: Final = re.compile(r"[.|\\\[]|\(\?(?!:)")
 
 
 class Reader:
@@ -375,7 +375,12 @@ def _is_ascii(node: Node, *, exact: bool) -> bool:
         # Most patterns of what is folded are for codes: "^[A-Za-z]{3}$".
         return True
     plain = _CLASSES.sub("", _ESCAPES.sub("", pattern))
-    return pattern[:1] == "^" and pattern[-1:] == "$" and not _NOT_PLAIN.search(plain)
+    return (
+        pattern.isascii()
+        and pattern.startswith("^")
+        and pattern.endswith("$")
+        and not _NOT_PLAIN.search(plain)
+    )
 
 
 def _read_url(
