@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum
 from fractions import Fraction
+from math import floor
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -85,6 +86,9 @@ _DOUBLE: Final = Fraction(1.7976931348623157e308)
 _REAL: Final = Fraction(3.4028234663852886e38)
 # PostgreSQL's REAL has 24 bits, and so has FLOAT(p) up to that p.
 _REAL_BITS: Final = 24
+_DOUBLE_BITS: Final = 53
+# The decimal places that 32 bits reach without loss of the exponent.
+_REAL_PLACES: Final = 37
 # Digits before the point that a NUMERIC without a precision holds in PostgreSQL.
 _MOST_WHOLE: Final = 131_072
 # PostgreSQL knows offsets up to this one, in seconds; ISO 8601 text may have others.
@@ -194,7 +198,7 @@ def _compare_size(value: Value, type_: TypeEngine[Any], *, exact: bool) -> Itera
             low, high = _integers(type_)
             yield from _compare_range(value, low, high, type_)
     elif isinstance(type_, Float):
-        yield from _compare_float(value, type_)
+        yield from _compare_float(value, type_, exact=exact)
     elif isinstance(type_, Numeric):
         yield from _compare_numeric(value, type_)
     elif isinstance(type_, DateTime):
@@ -289,35 +293,49 @@ def _behind(hint: str, value: Value) -> str:
     return f"{hint}, behind the validator {value.behind}" if value.behind else hint
 
 
-def _compare_float(value: Value, type_: Float[Any]) -> Iterator[Misfit]:
+def _compare_float(value: Value, type_: Float[Any], *, exact: bool) -> Iterator[Misfit]:
     precision = type_.precision
     is_real = type_.__visit_name__ == "REAL" or (
         precision is not None
         and precision <= _REAL_BITS
         and type_.__visit_name__.lower() == "float"
     )
-    if is_real and value.kind is not Kind.INTEGER and not _is_zero(value):
+    most = _REAL if is_real else _DOUBLE
+    if is_real and _comes_near_zero(value):
         yield Misfit(
             MismatchKind.OUT_OF_RANGE,
             f"takes {value.kind}, the column holds 32 bits, and the database refuses what is nearer"
             " to zero than those reach",
             "write Double() for the column",
         )
-        return
-    most = _REAL if is_real else _DOUBLE
-    # A float fits its own type, infinities too.
-    if value.kind is Kind.FLOAT or _magnitude(value) <= most:
-        return
-    bound = "1e38" if is_real else "1e308"
-    yield Misfit(
-        MismatchKind.OUT_OF_RANGE,
-        f"takes {value.kind} {_range(value)}, the column holds floating-point numbers",
-        _behind(f"write Field(ge=-{bound}, le={bound})", value),
+    elif _magnitude(value) > most and (is_real or value.kind is not Kind.FLOAT):
+        bound = "1e38" if is_real else "1e308"
+        yield Misfit(
+            MismatchKind.OUT_OF_RANGE,
+            f"takes {value.kind} {_range(value)}, the column holds floating-point numbers",
+            _behind(f"write Field(ge=-{bound}, le={bound})", value),
+        )
+    elif exact and value.kind is Kind.INTEGER:
+        bits = _REAL_BITS if is_real else _DOUBLE_BITS
+        if _magnitude(value) > 2**bits:
+            yield Misfit(
+                MismatchKind.TOO_PRECISE,
+                f"takes integers {_range(value)}, the column rounds beyond {2**bits}",
+                _behind(f"write Field(ge=-{2**bits}, le={2**bits})", value),
+            )
+
+
+def _comes_near_zero(value: Value) -> bool:
+    """Tell whether some numbers are too near to zero for 32 bits, and not zero itself."""
+    if value.kind is Kind.INTEGER or value.low == value.high == 0:
+        return False
+    if value.kind is Kind.DECIMAL and value.places is not None:
+        return value.places > _REAL_PLACES
+    apart = Fraction(1, 10**_REAL_PLACES)
+    return not (
+        (value.low is not None and value.low >= apart)
+        or (value.high is not None and value.high <= -apart)
     )
-
-
-def _is_zero(value: Value) -> bool:
-    return value.low == value.high == 0
 
 
 def _magnitude(value: Value) -> Fraction:
@@ -325,6 +343,9 @@ def _magnitude(value: Value) -> Fraction:
     ranged = _INFINITE
     if value.low is not None and value.high is not None:
         ranged = max(abs(value.low), abs(value.high))
+    if value.places is not None and value.places <= _MOST_EXPONENT:
+        # Of the numbers below a bound, only those with so many places pass.
+        ranged = Fraction(floor(ranged * 10**value.places), 10**value.places)
     if value.whole is None:
         return ranged
     return min(ranged, Fraction(10) ** min(value.whole, _MOST_EXPONENT))

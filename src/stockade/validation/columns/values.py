@@ -296,9 +296,10 @@ def _beyond(kind: Kind, bound: object, step: int) -> Fraction | None:
 
 
 def _fraction(bound: object) -> Fraction | None:
-    if isinstance(bound, int | float | Decimal) and isfinite(bound):
-        return Fraction(bound)
-    return None
+    if not isinstance(bound, int | float | Decimal) or not isfinite(bound):
+        return None
+    # Drivers send a float as it is written: 9.995 is a little less, and is rounded up all the same.
+    return Fraction(repr(float(bound))) if isinstance(bound, float) else Fraction(bound)
 
 
 def value_of(raw: object) -> Value | None:

@@ -119,7 +119,11 @@ FITS: list[tuple[object, TypeEngine[Any]]] = [
     (Long, BigInteger()),
     (Annotated[int, Field(ge=0, le=255)], mysql.TINYINT(unsigned=True)),
     (Annotated[int, Field(ge=5, le=4)], SmallInteger()),
-    (Long, Double()),
+    (Annotated[int, Field(ge=-(2**53), le=2**53)], Double()),
+    (Annotated[float, Field(ge=0.5, le=2)], REAL()),
+    (Annotated[float, Field(ge=-2, le=-0.5)], REAL()),
+    (Price, REAL()),
+    (Annotated[Decimal, Field(ge=0, le=Decimal("0.995"), decimal_places=1)], Numeric(2, 2)),
     (Literal[1, 32_767], SmallInteger()),
     (Price, Numeric(8, 2)),
     (Price, Numeric(10, 4)),
@@ -206,6 +210,9 @@ MISSES: list[tuple[object, TypeEngine[Any], str]] = [
     (int, Numeric(4, 2), "out_of_range"),
     (float, Numeric(10, 2), "out_of_range"),
     (Annotated[float, Field(ge=0, le=99.995)], Numeric(4, 2), "out_of_range"),
+    (Annotated[float, Field(ge=0, le=9.995)], Numeric(3, 2), "out_of_range"),
+    (Annotated[float, Field(ge=1, le=1e39)], REAL(), "out_of_range"),
+    (Annotated[Decimal, Field(max_digits=40, decimal_places=39)], REAL(), "out_of_range"),
     (datetime, DateTime(), "aware"),
     (datetime | None, DateTime(), "aware"),
     (time, Time(timezone=True), "naive"),
@@ -219,6 +226,8 @@ MISSES: list[tuple[object, TypeEngine[Any], str]] = [
 
 SILENT: list[tuple[object, TypeEngine[Any], str]] = [
     # A handler may turn one into the other, so by name alone nobody can say.
+    (Long, Double(), "too_precise"),
+    (Medium, REAL(), "too_precise"),
     (Line, Integer(), "wrong_type"),
     (int, String(5), "wrong_type"),
     (float, Integer(), "wrong_type"),
