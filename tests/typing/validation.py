@@ -9,7 +9,6 @@ from pydantic import Field, SecretStr
 
 from stockade.validation import (
     EmailAddress,
-    FieldProblem,
     Identifier,
     Line,
     ParameterSchema,
@@ -19,10 +18,10 @@ from stockade.validation import (
     Text,
     Username,
     UUIDIdentifier,
-    describe_errors,
-    known_names_of,
     unbounded,
 )
+from stockade.validation.names import known_names_of
+from stockade.validation.problems import FieldProblem, describe_errors
 
 
 class Account(Schema):

@@ -50,10 +50,9 @@ from stockade.validation import (
     Text,
     Username,
     UUIDIdentifier,
-    find_unbounded,
     unbounded,
 )
-from stockade.validation.bounds import require_bounded
+from stockade.validation.bounds import find_unbounded, require_bounded
 from stockade.validation.errors import UnboundedInputError
 
 
