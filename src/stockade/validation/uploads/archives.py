@@ -207,7 +207,10 @@ def _looks_real(tail: bytes, at: int, place: int, *, length: int, offset: int) -
 
 def _find_directory(content: Content) -> tuple[int, int, int]:
     at = _find_end(content)
-    if at is None or content.peek(at - _LOCATOR_LENGTH, 4) == _ZIP64_LOCATOR:
+    # Nothing has room in front of a record that near to the start.
+    if at is None or at < _LOCATOR_LENGTH:
+        raise UploadRefusedError("upload_archive")
+    if content.peek(at - _LOCATOR_LENGTH, 4) == _ZIP64_LOCATOR:
         raise UploadRefusedError("upload_archive")
     disk, first_disk, here, count, length, offset, comment = content.unpack("<HHHHIIH", at + 4)
     refuse("upload_archive", when=bool(disk or first_disk) or here != count)

@@ -86,8 +86,11 @@ def _parse(
 ) -> None:
     """Parse a part, which has to be well formed and must not declare a document type.
 
-    Entities, local and external, can't be declared anywhere else (CWE-611, CWE-776).
+    Entities, local and external, can't be declared anywhere else (CWE-611, CWE-776). LibreOffice
+    writes parts of no bytes, which nobody can misread.
     """
+    if not entry.size:
+        return
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.StartElementHandler = start

@@ -31,7 +31,7 @@ _OPTIONS: Final[dict[str, dict[str, int | bool]]] = {
     "AVIF": {"quality": 80},
     "GIF": {"disposal": 2},
     "JPEG": {"quality": 90, "progressive": True},
-    "PNG": {},
+    "PNG": {"compress_level": 4},
     "WEBP": {"quality": 90, "method": 4},
 }
 _GREY: Final = frozenset({"1", "L"})

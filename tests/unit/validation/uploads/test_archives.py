@@ -9,8 +9,16 @@ import zipfile
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stockade.validation.uploads import ArchiveLimits, UploadRefusedError, validate_archive
+from stockade.validation.uploads import (
+    ArchiveLimits,
+    Content,
+    UploadRefusedError,
+    validate_archive,
+)
+from stockade.validation.uploads.archives import Archive
 from tests.unit.validation.uploads.files import archive, office, png, refusal, tight
 
 ZIP = "application/zip"
@@ -194,12 +202,13 @@ def test_what_can_not_be_looked_into_is_refused(data: bytes) -> None:
         patch(PLAIN, LOCAL, 26, "<H", 400),
         PLAIN[:-22],
         END + b"\0" * 18,
+        LOCAL + END + b"\0" * 18,
     ],
     ids=[
         *("script in front", "picture in front", "behind", "twice", "hidden", "two names"),
         *("count", "count of all", "fewer", "disk", "ZIP64", "comment", "overlap", "into another"),
         *("disk of an entry", "longer", "shorter", "checksum", "packed", "name", "local size"),
-        *("local name", "no end", "empty"),
+        *("local name", "no end", "empty", "at the start"),
     ],
 )
 def test_archive_that_can_be_read_in_two_ways_is_refused(data: bytes) -> None:
@@ -217,6 +226,24 @@ def test_bytes_behind_the_data_of_an_entry_are_refused() -> None:
     data = patch(patch(data, LOCAL, 18, "<I", len(inflated)), CENTRAL, 20, "<I", len(inflated))
     data = patch(data, END, 16, "<I", data.index(CENTRAL))
     assert refusal(ZIP, data) == "upload_archive"
+
+
+@given(
+    at=st.integers(0, len(PLAIN)),
+    cut=st.integers(0, 30),
+    put=st.one_of(st.binary(max_size=30), st.integers(0, 200).map(lambda start: PLAIN[start:])),
+)
+def test_what_is_taken_reads_the_same_elsewhere(at: int, cut: int, put: bytes) -> None:
+    """Another reader finds the same entries in whatever passes, and can unpack all of them."""
+    data = PLAIN[:at] + put + PLAIN[at + cut :]
+    if refusal(ZIP, data) is not None:
+        return
+    ours = Archive(Content(io.BytesIO(data), len(data)), ArchiveLimits())
+    with zipfile.ZipFile(io.BytesIO(data)) as theirs:
+        assert theirs.testzip() is None
+        assert theirs.namelist() == [each.name for each in ours.entries]
+        for each in ours.entries:
+            assert theirs.read(each.name) == b"".join(ours.read(each))
 
 
 # --- Bombs ----------------------------------------------------------------------------------------

@@ -37,12 +37,11 @@ def test_file_of_another_type_is_refused(claimed: str, content: str) -> None:
     assert (refusal(claimed, FILES[content]) is None) == is_kind_of
 
 
-@pytest.mark.parametrize("media_type", FILES)
+# A piece of a text is a text.
+@pytest.mark.parametrize("media_type", sorted(set(FILES) - TEXTS))
 def test_beginning_alone_is_refused(media_type: str) -> None:
     """A signature makes no file, however much of the file follows it."""
     data = FILES[media_type]
-    if media_type in TEXTS:
-        pytest.skip("a piece of a text is a text")
     passed = [
         length for length in range(1, len(data)) if refusal(media_type, data[:length]) is None
     ]

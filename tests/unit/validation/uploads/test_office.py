@@ -100,13 +100,12 @@ def test_macros_are_refused(data: bytes) -> None:
         '<!DOCTYPE x SYSTEM "http://example.com/x.dtd"><x/>',
         "<!DOCTYPE x><x/>",
         "<x>",
-        "",
         "<?xml version='1.0' encoding='x-unknown'?><x/>",
         "<?xml version='1.0' encoding='shift_jis'?><x/>",
         "<x>" * 10 + "&a;",
     ],
     ids=[
-        *("entity", "UTF-16", "external", "empty type", "cut", "empty", "unknown", "several bytes"),
+        *("entity", "UTF-16", "external", "empty type", "cut", "unknown", "several bytes"),
         "undeclared",
     ],
 )
@@ -131,6 +130,13 @@ def test_bomb_in_a_document_is_refused() -> None:
     """The limits of archives hold for documents."""
     data = office(DOCX, {f"word/media/{number}.bmp": b"\0" * 5_000_000 for number in range(10)})
     assert refusal(DOCX, data) == "upload_archive"
+
+
+def test_part_without_bytes_is_taken() -> None:
+    """LibreOffice writes some."""
+    name = "Configurations2/accelerator/current.xml"
+    assert refusal(ODT, open_document(ODT, {name: ""})) is None
+    assert refusal(DOCX, office(DOCX, {"word/empty.xml": ""})) is None
 
 
 @pytest.mark.parametrize(
