@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stockade.authentication.authenticator import BearerAuthenticator
     from stockade.authentication.interfaces import AccountStore, APIClientStore
     from stockade.authentication.models import APIClient, StoredAPIClient
+    from stockade.authentication.outside_issuers import OutsideAuthenticator
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.core.clock import Clock
     from stockade.core.exchange import Exchange
@@ -36,7 +37,9 @@ class RequestAuthenticator:
         keys: Knows the keys of programs.
     """
 
-    def __init__(self, bearer: BearerAuthenticator, keys: APIKeyAuthenticator) -> None:
+    def __init__(
+        self, bearer: BearerAuthenticator | OutsideAuthenticator, keys: APIKeyAuthenticator
+    ) -> None:
         self._bearer = bearer
         self._keys = keys
 
