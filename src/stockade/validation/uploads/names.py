@@ -10,20 +10,16 @@ import secrets
 import unicodedata
 from typing import Final
 
+from pydantic import TypeAdapter, ValidationError
+
+from stockade.validation.types.files import FileName
 from stockade.validation.uploads.errors import UploadRefusedError
 from stockade.validation.uploads.kinds import kind_of
 
-_MAX_BYTES: Final = 255
-# Controls (C0, C1, DEL), line separators, what turns the direction of text and so shows
-# "gpj.exe" as "exe.jpg", invisible characters, lone surrogates, and what is special on Windows:
-# a colon names a stream of another file.
-_REFUSED: Final = re.compile(
-    "[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b\u2060\ufeff\ufffd\ud800-\udfff"
-    r'/\\<>:"|?*]'
-)
-_DEVICES: Final = re.compile(
-    r"(?:con|prn|aux|nul|clock\$|conin\$|conout\$|com[0-9]|lpt[0-9])", re.IGNORECASE
-)
+_LONGEST: Final = 255
+_PLAIN: Final[TypeAdapter[str]] = TypeAdapter(FileName)
+# Some file systems skip these when they look for a name.
+_IGNORED: Final = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 # A server that is set up loosely runs "x.php.png"; a desktop that hides the last extension shows
 # "x.exe.png" as a program would be shown, and a browser may open the first as a page.
 _ACTIVE: Final = frozenset(
@@ -39,36 +35,32 @@ _ACTIVE: Final = frozenset(
 def safe_name(filename: str | None) -> str:
     """Return the name of a file if it is a plain one, and refuse it otherwise.
 
-    It may be shown and offered for a download. It is never a place to store something: two clients
-    can send one name, and file systems take different names for the same. Use
-    `generate_storage_name`.
+    A plain one is what `FileName` takes, in whichever Unicode form, without an extension that
+    something would run. It may be shown and offered for a download. It is never a place to store
+    something: two clients can send one name, and file systems take different names for the same.
+    Use `generate_storage_name`.
 
     Args:
         filename: What the client sent; untrusted.
 
     Raises:
-        UploadRefusedError: It is missing or longer than 255 bytes, has a path, a character that
-            hides or separates, the name of a device, or an extension that something would run.
+        UploadRefusedError: It is missing, not plain, or longer than 255 bytes.
     """
-    if not filename or len(filename) > _MAX_BYTES or _REFUSED.search(filename):
+    if filename is None or len(filename) > _LONGEST:
         raise UploadRefusedError("upload_name")
-    if len(filename.encode("utf-8")) > _MAX_BYTES:
+    try:
+        # Systems of Apple take letters and their accents apart, which no user can help.
+        _PLAIN.validate_python(unicodedata.normalize("NFC", filename))
+    except ValidationError:
+        raise UploadRefusedError("upload_name") from None
+    folded = _IGNORED.sub("", unicodedata.normalize("NFKC", filename))
+    if len(filename.encode("utf-8")) > _LONGEST or _is_active(filename) or _is_active(folded):
         raise UploadRefusedError("upload_name")
-    # Windows turns look-alikes of ASCII, such as a full-width solidus, into ASCII.
-    for spelling in (filename, unicodedata.normalize("NFKC", filename)):
-        if "/" in spelling or "\\" in spelling or _is_special(spelling):
-            raise UploadRefusedError("upload_name")
     return filename
 
 
-def _is_special(name: str) -> bool:
-    # Windows drops dots and spaces at the end, so that such a name is another one there.
-    if name.startswith((".", " ", "-", "~")) or name.endswith((".", " ")):
-        return True
-    stem, *extensions = (part.strip() for part in name.split("."))
-    if _DEVICES.fullmatch(stem):
-        return True
-    return any(part.lower() in _ACTIVE for part in extensions)
+def _is_active(name: str) -> bool:
+    return any(part.strip().lower() in _ACTIVE for part in name.split(".")[1:])
 
 
 def extension_of(name: str) -> str:
@@ -77,7 +69,7 @@ def extension_of(name: str) -> str:
 
 
 def generate_storage_name(media_type: str) -> str:
-    """Draw a name to store a file under, such as ``"3q2-7wAb….png"``.
+    """Draw a name to store a file under, such as ``"u3q2-7wAb….png"``.
 
     It has 192 bits of randomness, so that it can't be guessed either, and only letters, digits,
     ``-`` and ``_`` before the extension.

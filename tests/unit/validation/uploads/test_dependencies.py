@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from stockade import body_limit, public
 from stockade.errors import ConfigurationError
 from stockade.gate.tree import walk
-from stockade.validation import find_unbounded, unbounded
+from stockade.validation import unbounded
+from stockade.validation.bounds import find_unbounded
 from stockade.validation.uploads import (
     IMAGES,
     Content,
