@@ -106,9 +106,10 @@ _ACCEPTED: Final[tuple[tuple[tuple[type[TypeEngine[Any]], ...], frozenset[Kind]]
     ((Uuid,), frozenset({Kind.UUID})),
     ((LargeBinary, BINARY, VARBINARY), frozenset({Kind.BYTES})),
     ((String,), frozenset({Kind.TEXT, Kind.UUID})),
-    ((Integer,), frozenset({Kind.INTEGER, Kind.BOOLEAN})),
+    ((Integer,), frozenset({Kind.INTEGER})),
     ((Float, Numeric), frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT})),
-    ((DateTime, Date), frozenset({Kind.DATETIME, Kind.DATE})),
+    ((DateTime,), frozenset({Kind.DATETIME, Kind.DATE})),
+    ((Date,), frozenset({Kind.DATE})),
     ((Time,), frozenset({Kind.TIME})),
     ((Interval,), frozenset({Kind.INTERVAL})),
     ((ARRAY,), frozenset({Kind.ITEMS})),
@@ -194,9 +195,8 @@ def _compare_size(value: Value, type_: TypeEngine[Any], *, exact: bool) -> Itera
     elif isinstance(type_, LargeBinary | BINARY | VARBINARY):
         yield from _compare_length(value, _length_of(type_, 1), "bytes", type_)
     elif isinstance(type_, Integer):
-        if value.kind is Kind.INTEGER:
-            low, high = _integers(type_)
-            yield from _compare_range(value, low, high, type_)
+        low, high = _integers(type_)
+        yield from _compare_range(value, low, high, type_)
     elif isinstance(type_, Float):
         yield from _compare_float(value, type_, exact=exact)
     elif isinstance(type_, Numeric):
