@@ -165,6 +165,8 @@ def _bounds(field: FieldInfo, *, text: bool) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
     value = field.get_default(call_default_factory=True)
     if value is None:
         return "unset"

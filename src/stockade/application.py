@@ -16,9 +16,12 @@ from stockade.authentication.api_clients import APIClients
 from stockade.authentication.api_keys import APIKeys
 from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
+from stockade.authentication.discovery import HTTPReader
+from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
+from stockade.authentication.routes_keys import make_keys_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 
     from stockade.authentication import AccountStore
     from stockade.authentication.interfaces import APIClientStore, SessionStore
+    from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.core.clock import Clock
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
@@ -91,6 +95,8 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        keys_router: The route of the public keys, by which other services verify access tokens, for
+            ``app.include_router``.
         events: Where every layer records what it refuses.
 
     Raises:
@@ -128,6 +134,7 @@ class Stockade:
         self._limiter = self._make_limiter()
         self._attempts = self._make_attempts()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
+        self._outside = self._make_outside_issuers()
         self._pool = HashingPool(
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
@@ -148,6 +155,9 @@ class Stockade:
             guard=self._cross_site,
         )
 
+        self.keys_router: APIRouter = make_keys_router(
+            self._tokens.keys, open_policy=public("public keys are for everybody")
+        )
         self.api_keys_router: APIRouter = make_api_keys_router(
             self._require_api_clients, events=self.events
         )
@@ -350,15 +360,27 @@ class Stockade:
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
 
+    def _grant(self, roles: frozenset[str]) -> frozenset[str]:
+        return permissions_of(roles, self.settings.authorization.roles)
+
+    def _make_outside_issuers(self) -> dict[str, OutsideIssuer]:
+        settings = self.settings.authentication
+        if not settings.issuers:
+            # The HTTP client is an extra, and is not asked for in vain.
+            return {}
+        return make_outside_issuers(
+            settings,
+            HTTPReader(),
+            permissions_of=self._grant,
+            allow_http=not self.settings.environment.is_deployed,
+            events=self.events,
+            clock=self._clock,
+        )
+
     def _authenticator(self) -> RequestAuthenticator:
-        table = self.settings.authorization.roles
         accounts = self._accounts or _NoAccounts()
-
-        def grant(roles: frozenset[str]) -> frozenset[str]:
-            return permissions_of(roles, table)
-
-        settings, clock = self.settings.authentication, self._clock
-        bearer = BearerAuthenticator(
+        grant, settings, clock = self._grant, self.settings.authentication, self._clock
+        own = BearerAuthenticator(
             self._tokens,
             accounts,
             self._sessions,
@@ -366,6 +388,11 @@ class Stockade:
             settings=settings,
             clock=clock,
         )
+        bearer: BearerAuthenticator | OutsideAuthenticator = own
+        if self._outside:
+            bearer = OutsideAuthenticator(
+                own, self._outside, size=settings.token_cache_size, clock=clock
+            )
         keys = APIKeyAuthenticator(
             self._api_clients,
             accounts,

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, assert_type
 from uuid import UUID
 
 from pydantic import Field, SecretStr
 
 from stockade.validation import (
+    HTTPURL,
     EmailAddress,
-    FieldProblem,
+    FileName,
     Identifier,
     Line,
+    Money,
+    Page,
+    PageSize,
     ParameterSchema,
     Password,
+    PersonName,
+    PhoneNumber,
+    PublicHTTPURL,
     Schema,
     Slug,
+    SortBy,
+    SortOrder,
     Text,
+    Token,
     Username,
     UUIDIdentifier,
-    describe_errors,
-    known_names_of,
+    resolve_public,
     unbounded,
 )
+from stockade.validation.names import known_names_of
+from stockade.validation.problems import FieldProblem, describe_errors
 
 
 class Account(Schema):
@@ -44,10 +57,27 @@ class Account(Schema):
     )
 
 
+class Contact(Schema):
+    """The types with a meaning, bare and narrowed."""
+
+    name: PersonName = Field(max_length=80)
+    phone: PhoneNumber | None = None
+    site: HTTPURL = Field(default="https://example.com/", max_length=500)
+    hook: Annotated[PublicHTTPURL, Field(max_length=500)]
+    token: Token
+    photo: FileName = "photo.png"
+    fee: Money = Field(default=Decimal("1.50"), ge=0, max_digits=8, decimal_places=2)
+
+
+NOTES = SortBy("created_at", "title")
+
+
 class Search(ParameterSchema):
     """Parameters have plain defaults."""
 
-    page: int = 1
+    page: Page = 1
+    size: PageSize = Field(default=20, le=50)
+    sort: Annotated[str, NOTES] = "-created_at"
     exact: bool = False
 
 
@@ -67,6 +97,21 @@ assert_type(account.password, SecretStr)
 assert_type(account.motto, str | None)
 assert_type(account.tags, list[str])
 assert_type(Search(page=2).page, int)
+assert_type(Search(page=2).sort, str)
+assert_type(NOTES.parse(Search().sort), SortOrder)
+
+contact = Contact(name="Ada", hook="https://example.com/", token=SecretStr("x" * 16))
+assert_type(contact.name, str)
+assert_type(contact.phone, str | None)
+assert_type(contact.hook, str)
+assert_type(contact.token, SecretStr)
+assert_type(contact.fee, Decimal)
+
+
+async def look_up() -> None:
+    """Addresses come back as such."""
+    assert_type(await resolve_public(contact.hook), tuple[IPv4Address | IPv6Address, ...])
+
 
 # The plugin knows the fields: an unknown one is an error at the developer's desk already.
 Search(page=2, order="asc")  # type: ignore[call-arg]

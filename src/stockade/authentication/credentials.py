@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stockade.authentication.browsers import CookieAuthenticator
     from stockade.authentication.interfaces import AccountStore, APIClientStore
     from stockade.authentication.models import APIClient, StoredAPIClient
+    from stockade.authentication.outside_issuers import OutsideAuthenticator
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.core.clock import Clock
     from stockade.core.exchange import Exchange
@@ -41,7 +42,7 @@ class RequestAuthenticator:
 
     def __init__(
         self,
-        bearer: BearerAuthenticator,
+        bearer: BearerAuthenticator | OutsideAuthenticator,
         keys: APIKeyAuthenticator,
         cookies: CookieAuthenticator | None,
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stockade.errors import StockadeError, UnauthenticatedError
+from stockade.errors import StockadeError, StoreError, UnauthenticatedError
 
 
 class PasswordTooLongError(StockadeError):
@@ -17,6 +17,12 @@ class PasswordTooLongError(StockadeError):
     def __init__(self, *, limit: int) -> None:
         super().__init__(f"a password may have at most {limit} bytes")
         self.limit = limit
+
+
+class IssuerError(StoreError):
+    """An outside issuer does not answer, or not with its keys; the message says what came."""
+
+    code = "issuer"
 
 
 class InvalidTokenError(UnauthenticatedError):

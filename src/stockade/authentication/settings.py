@@ -10,6 +10,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from stockade.authentication.issuer_settings import IssuerSettings
+
+_IssuerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", re.ASCII)
 
 
@@ -38,6 +41,8 @@ class AuthenticationSettings(BaseModel):
         signing_keys: Private keys in PEM, or JWKs, oldest to newest: the newest signs, all of them
             verify. Without any, keys follow from the application's secret keys.
         signing_key_files: The same as paths of files, one key each.
+        issuers: Outside issuers whose access tokens are accepted, each under a short name that
+            goes before its callers' identifiers.
         access_token_lifetime: How long an access token holds; 5 to 15 minutes.
         session_lifetime: How long a session holds at most, however much it is used.
         session_idle_lifetime: How long a session holds without a refresh.
@@ -70,6 +75,7 @@ class AuthenticationSettings(BaseModel):
     algorithm: Literal["Ed25519", "EdDSA", "ES256", "RS256", "HS256"] = "Ed25519"
     signing_keys: tuple[SecretStr, ...] = Field(default=(), max_length=20)
     signing_key_files: tuple[Path, ...] = Field(default=(), max_length=20)
+    issuers: dict[_IssuerName, IssuerSettings] = Field(default_factory=dict, max_length=20)
     access_token_lifetime: timedelta = Field(
         default=timedelta(minutes=10), ge=timedelta(minutes=5), le=timedelta(minutes=15)
     )

@@ -71,6 +71,12 @@ _KINDS = (
         logging.ERROR,
         "A refresh token was used again long after it was exchanged; its session was ended.",
     ),
+    EventKind(
+        "authentication.issuer_failed",
+        logging.ERROR,
+        "An outside issuer does not answer with its keys; those that are known go on for a while.",
+    ),
+    EventKind("authentication.issuer_recovered", logging.INFO, "An outside issuer answers again."),
     EventKind("authentication.refused", logging.WARNING, "A request had no credentials that hold."),
     EventKind(
         "authorization.refused",

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PydanticUserError
 
 from stockade.gate.plans import Access
-from stockade.validation import describe_errors, find_unbounded, known_names_of
+from stockade.validation.bounds import find_unbounded
 from stockade.validation.excuses import find_excused
+from stockade.validation.names import known_names_of
+from stockade.validation.problems import describe_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,5 +1,6 @@
 """Make rich text safe to show as HTML, and leave every other kind of text alone."""
 
+from stockade.sanitization.autolinks import linkify
 from stockade.sanitization.cleaning import sanitize_html
 from stockade.sanitization.errors import SanitizationError, UnsafePolicyError
 from stockade.sanitization.fields import RichText, Sanitize
@@ -14,6 +15,7 @@ __all__ = [
     "UnsafePolicyError",
     "escape_html",
     "find_policy",
+    "linkify",
     "register_policy",
     "sanitize_html",
     "strip_html",

@@ -1,34 +1,52 @@
 """Accept what fits a strict, bounded schema, refuse the rest, and repeat none of it."""
 
-from stockade.validation.bounds import find_unbounded, unbounded
-from stockade.validation.names import known_names_of
-from stockade.validation.problems import FieldProblem, describe_errors
+from stockade.validation.bounds import unbounded
 from stockade.validation.schema import ParameterSchema, Schema
 from stockade.validation.types import (
+    HTTPURL,
     EmailAddress,
+    FileName,
     Identifier,
     Line,
+    Money,
+    Page,
+    PageSize,
     Password,
+    PersonName,
+    PhoneNumber,
+    PublicHTTPURL,
     Slug,
+    SortBy,
+    SortOrder,
     Text,
+    Token,
     Username,
     UUIDIdentifier,
+    resolve_public,
 )
 
 __all__ = [
+    "HTTPURL",
     "EmailAddress",
-    "FieldProblem",
+    "FileName",
     "Identifier",
     "Line",
+    "Money",
+    "Page",
+    "PageSize",
     "ParameterSchema",
     "Password",
+    "PersonName",
+    "PhoneNumber",
+    "PublicHTTPURL",
     "Schema",
     "Slug",
+    "SortBy",
+    "SortOrder",
     "Text",
+    "Token",
     "UUIDIdentifier",
     "Username",
-    "describe_errors",
-    "find_unbounded",
-    "known_names_of",
+    "resolve_public",
     "unbounded",
 ]

@@ -75,6 +75,10 @@ _ITEMS: Final = "give it a maximum number of items: Field(max_length=...)"
 _DIGITS: Final = "give it a maximum of digits: Field(max_digits=..., decimal_places=...)"
 _SHAPE: Final = "declare what it holds"
 _OPAQUE: Final = "nothing is known of its size: put a bounded type under it"
+_FILE: Final = (
+    'say which files it takes: Annotated[UploadFile, Upload("image/png", max_size="2 MB")], with'
+    " Upload from stockade.validation.uploads"
+)
 
 # Kinds that have a size, and the key that bounds it.
 _SIZED: Final = {
@@ -121,10 +125,9 @@ _TRANSPARENT: Final = frozenset(
     }
 )
 # What these functions accept is bounded by themselves: addresses by their form, e-mail addresses
-# by Pydantic's own cap, uploads by the limit on the body.
+# by Pydantic's own cap.
 _BOUNDED_FUNCTIONS: Final = frozenset(
     {
-        "fastapi.datastructures.UploadFile",
         "pydantic.networks.EmailStr",
         "pydantic.networks.IPvAnyAddress",
         "pydantic.networks.IPvAnyInterface",
@@ -142,6 +145,7 @@ _BOUNDED_FUNCTIONS: Final = frozenset(
         ),
     }
 )
+_UPLOAD: Final = "fastapi.datastructures.UploadFile"
 _FROM_REQUESTS: Final = (str, bytes, int, float, list, dict)
 
 
@@ -263,7 +267,8 @@ def _hint(node: Node, default: int | None) -> str | None:
         # Only what a parsed request consists of can get here.
         return _SHAPE if _can_be(node["cls"]) else None
     if kind == "function-plain":
-        return None if _name_of(node["function"]["function"]) in _BOUNDED_FUNCTIONS else _OPAQUE
+        name = _name_of(node["function"]["function"])
+        return None if name in _BOUNDED_FUNCTIONS else _FILE if name == _UPLOAD else _OPAQUE
     return None if kind in _FIXED or kind in _TRANSPARENT else _SHAPE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, InvalidInputError
 
 
 class UnboundedInputError(ConfigurationError):
@@ -21,3 +21,18 @@ class StoredSchemaError(ConfigurationError):
     """What is declared of where a schema is stored can't be."""
 
     code = "stored_schema"
+
+
+class FieldTypeError(ConfigurationError):
+    """A field type is set up with options that can't hold."""
+
+    code = "field_type"
+
+
+class PrivateAddressError(InvalidInputError):
+    """A URL of a caller's choosing does not lead to the public internet alone.
+
+    The code is the same whether the host is unknown or inside of the network; the reason is not.
+    """
+
+    code = "private_address"

@@ -9,7 +9,7 @@ opened for the one spelling they have.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -105,6 +105,29 @@ def _check_string(node: Node) -> None:
     _wrap(node, lambda inner: core_schema.no_info_after_validator_function(check_storable, inner))
 
 
+def _check_instant(node: Node) -> None:
+    _wrap(node, lambda inner: core_schema.no_info_after_validator_function(check_instant, inner))
+
+
+def check_instant(value: datetime) -> datetime:
+    """Return a datetime as it is, unless UTC has no such year.
+
+    A database keeps instants in UTC: the first morning of the year 1 east of Greenwich would come
+    back as a database error.
+
+    Raises:
+        PydanticCustomError: In UTC it is before the year 1 or after the year 9999.
+    """
+    try:
+        if value.tzinfo is not None:
+            value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError(
+            "datetime_out_of_range", "Date and time are out of range"
+        ) from None
+    return value
+
+
 def check_storable(value: str) -> str:
     """Return a string as it is, unless no database and no encoding can hold it.
 
@@ -177,6 +200,7 @@ _READ_FROM_TEXT: Final = frozenset({"bool", "float", "int"})
 # Types that Pydantic keeps under a name although they are not models.
 _NAMED_VALUES: Final = frozenset({"enum", "typed-dict"})
 _RULES: Final[dict[str, Callable[[Node], None]]] = {
+    "datetime": _check_instant,
     "enum": _guard_enum,
     "function-after": _limit_input,
     "int": _bound_integer,

@@ -205,7 +205,7 @@ def test_a_form_signs_nobody_in(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("body", [{"password": "guess"}, {"email": "nobody@example.com"}])
-def test_a_refused_sign_in_says_nothing(bench: Bench, body: dict[str, str]) -> None:
+def test_a_refused_sign_in_says_nothing(bench: Bench, body: dict[str, Any]) -> None:
     """Unknown and wrong read the same, and no cookie is set."""
     answer = bench.sign_in(**body)
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")

@@ -254,7 +254,7 @@ def test_me_needs_a_token(bench: Bench) -> None:
     assert [reason for _, reason in bench.reasons()] == [
         "authentication.no_credentials",
         "authentication.other_scheme",
-        "authentication.token_signature",
+        "authentication.token_malformed",
     ]
 
 

@@ -180,6 +180,25 @@ def test_long_values_are_refused() -> None:
     assert caught.value.limit == 10
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<p>" + "&" * 1_000,
+        "<p>" + "\xa0" * 1_000,
+        "<a title='" + '"' * 1_000 + "'>x</a>",
+        "<a>" * 300,
+        "<img src=a>" * 300,
+        "<em>" * 100 + "<p>" * 600,
+        "".join(f"<b {number}>" for number in range(120)) + "<p>" * 100,
+        "<table><td>" * 50,
+    ],
+    ids=["ampersands", "blanks", "quotes", "links", "images", "marks", "other marks", "cells"],
+)
+def test_growth_is_bounded(value: str) -> None:
+    """Nothing that is accepted becomes more than 15 times as long."""
+    assert len(sanitize_html(value, "article")) <= 15 * len(value)
+
+
 def test_growth_beyond_the_limit_is_refused() -> None:
     """A value that fits until it is escaped is refused."""
     policy = HTMLPolicy(name="short", tags=frozenset({"p"}), max_length=10)

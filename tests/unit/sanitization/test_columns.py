@@ -433,6 +433,41 @@ def test_what_is_compared_stays_as_it_is(session: Session, find: str) -> None:
     assert session.scalars(select(Note.id).where(condition)).all() == [1]
 
 
+def upsert(dialect: Any, *, recorded: bool) -> Any:  # noqa: ANN401 - modules of SQLAlchemy
+    """Return an upsert of a dirty text."""
+    statement = dialect.insert(Note).values(**ROW, body=DIRTY)
+    new = statement.excluded
+    values = {"body": new.body, "body_policy": new.body_policy} if recorded else {"body": DIRTY}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=values)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_upsert(session: Session, recorded: bool) -> None:
+    """An upsert is sanitized, and recorded where its SET says so."""
+    flush(body="old", body_policy="article/1")(session)
+    session.execute(upsert(sqlite, recorded=recorded))
+    assert stored(session) == (CLEAN, STAMP if recorded else "article/1")
+
+
+@pytest.mark.postgres
+def test_an_upsert_on_postgresql(postgres: Engine) -> None:
+    """An upsert on PostgreSQL ends as on SQLite."""
+    with Session(postgres) as session:
+        flush(body="old", body_policy="article/1")(session)
+        session.execute(upsert(postgresql, recorded=True))
+        assert stored(session) == (CLEAN, STAMP)
+
+
+def test_literals_in_sql_are_sanitized() -> None:
+    """A statement with its values written out holds sanitized text."""
+    statement = insert(TABLE).values(**ROW, title=None, summary_html=None, body=DIRTY)
+    written = str(
+        statement.compile(compile_kwargs={"literal_binds": True}, dialect=sqlite.dialect())
+    )
+    assert CLEAN in written
+    assert "script" not in written
+
+
 SECRET = "hunter2"
 
 

@@ -10,15 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
-from stockade.validation import (
-    FieldProblem,
-    Line,
-    Password,
-    Schema,
-    describe_errors,
-    known_names_of,
-)
-from stockade.validation.problems import _MESSAGES, MAX_PROBLEMS
+from stockade.validation import Line, Password, Schema
+from stockade.validation.names import known_names_of
+from stockade.validation.problems import _MESSAGES, MAX_PROBLEMS, FieldProblem, describe_errors
 
 SECRET = "hunter2-hunter2"
 

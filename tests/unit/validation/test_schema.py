@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address
@@ -109,6 +109,9 @@ def accept(name: str, value: object) -> object:
             "2026-01-31T12:00:00+00:00",
             datetime.fromisoformat("2026-01-31T12:00:00+00:00"),
         ),
+        ("moment", "0001-01-01T00:00:00Z", datetime.min.replace(tzinfo=UTC)),
+        ("moment", "9999-12-31T23:59:59.999999Z", datetime.max.replace(tzinfo=UTC)),
+        ("moment", "0001-01-01T00:00:00", datetime(1, 1, 1)),  # noqa: DTZ001 - as sent
         ("day", "2026-01-31", date(2026, 1, 31)),
         ("clock", "12:30", time(12, 30)),
         ("span", "PT15M", timedelta(minutes=15)),
@@ -169,6 +172,8 @@ def test_typed_dicts_follow_the_schema() -> None:
         ("data", 1, "bytes_type"),
         ("moment", 1_700_000_000, "datetime_type"),
         ("moment", "1700000000", "datetime_type"),
+        ("moment", "0001-01-01T00:00:00+14:00", "datetime_out_of_range"),
+        ("moment", "9999-12-31T23:59:59-00:01", "datetime_out_of_range"),
         ("day", 1, "date_type"),
         ("day", "20260131", "date_type"),
         ("clock", 1, "time_type"),

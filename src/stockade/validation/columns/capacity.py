@@ -7,10 +7,11 @@ this: what counts is the type that is declared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum
 from fractions import Fraction
+from math import floor
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -85,6 +86,9 @@ _DOUBLE: Final = Fraction(1.7976931348623157e308)
 _REAL: Final = Fraction(3.4028234663852886e38)
 # PostgreSQL's REAL has 24 bits, and so has FLOAT(p) up to that p.
 _REAL_BITS: Final = 24
+_DOUBLE_BITS: Final = 53
+# The decimal places that 32 bits reach without loss of the exponent.
+_REAL_PLACES: Final = 37
 # Digits before the point that a NUMERIC without a precision holds in PostgreSQL.
 _MOST_WHOLE: Final = 131_072
 # PostgreSQL knows offsets up to this one, in seconds; ISO 8601 text may have others.
@@ -102,9 +106,10 @@ _ACCEPTED: Final[tuple[tuple[tuple[type[TypeEngine[Any]], ...], frozenset[Kind]]
     ((Uuid,), frozenset({Kind.UUID})),
     ((LargeBinary, BINARY, VARBINARY), frozenset({Kind.BYTES})),
     ((String,), frozenset({Kind.TEXT, Kind.UUID})),
-    ((Integer,), frozenset({Kind.INTEGER, Kind.BOOLEAN})),
+    ((Integer,), frozenset({Kind.INTEGER})),
     ((Float, Numeric), frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT})),
-    ((DateTime, Date), frozenset({Kind.DATETIME, Kind.DATE})),
+    ((DateTime,), frozenset({Kind.DATETIME, Kind.DATE})),
+    ((Date,), frozenset({Kind.DATE})),
     ((Time,), frozenset({Kind.TIME})),
     ((Interval,), frozenset({Kind.INTERVAL})),
     ((ARRAY,), frozenset({Kind.ITEMS})),
@@ -163,8 +168,12 @@ def _compare(
             if exact and not converts:
                 yield _wrong_type(value, type_)
         elif isinstance(type_, ARRAY):
-            for inner in misfits(value.items, type_.item_type, exact=exact):
-                yield Misfit(inner.kind, inner.detail, inner.hint, f"[]{inner.inside}")
+            # PostgreSQL keeps lists in lists in one array, of any number of dimensions.
+            nested = [item for item in value.items if item.kind is Kind.ITEMS]
+            single = [item for item in value.items if item.kind is not Kind.ITEMS]
+            for held, inner_type in ((nested, type_), (single, type_.item_type)):
+                for inner in misfits(held, inner_type, exact=exact):
+                    yield replace(inner, inside=f"[]{inner.inside}")
         else:
             yield from _compare_size(value, type_, exact=exact)
 
@@ -186,11 +195,10 @@ def _compare_size(value: Value, type_: TypeEngine[Any], *, exact: bool) -> Itera
     elif isinstance(type_, LargeBinary | BINARY | VARBINARY):
         yield from _compare_length(value, _length_of(type_, 1), "bytes", type_)
     elif isinstance(type_, Integer):
-        if value.kind is Kind.INTEGER:
-            low, high = _integers(type_)
-            yield from _compare_range(value, low, high, type_)
+        low, high = _integers(type_)
+        yield from _compare_range(value, low, high, type_)
     elif isinstance(type_, Float):
-        yield from _compare_float(value, type_)
+        yield from _compare_float(value, type_, exact=exact)
     elif isinstance(type_, Numeric):
         yield from _compare_numeric(value, type_)
     elif isinstance(type_, DateTime):
@@ -285,35 +293,49 @@ def _behind(hint: str, value: Value) -> str:
     return f"{hint}, behind the validator {value.behind}" if value.behind else hint
 
 
-def _compare_float(value: Value, type_: Float[Any]) -> Iterator[Misfit]:
+def _compare_float(value: Value, type_: Float[Any], *, exact: bool) -> Iterator[Misfit]:
     precision = type_.precision
     is_real = type_.__visit_name__ == "REAL" or (
         precision is not None
         and precision <= _REAL_BITS
         and type_.__visit_name__.lower() == "float"
     )
-    if is_real and value.kind is not Kind.INTEGER and not _is_zero(value):
+    most = _REAL if is_real else _DOUBLE
+    if is_real and _comes_near_zero(value):
         yield Misfit(
             MismatchKind.OUT_OF_RANGE,
             f"takes {value.kind}, the column holds 32 bits, and the database refuses what is nearer"
             " to zero than those reach",
             "write Double() for the column",
         )
-        return
-    most = _REAL if is_real else _DOUBLE
-    # A float fits its own type, infinities too.
-    if value.kind is Kind.FLOAT or _magnitude(value) <= most:
-        return
-    bound = "1e38" if is_real else "1e308"
-    yield Misfit(
-        MismatchKind.OUT_OF_RANGE,
-        f"takes {value.kind} {_range(value)}, the column holds floating-point numbers",
-        _behind(f"write Field(ge=-{bound}, le={bound})", value),
+    elif _magnitude(value) > most and (is_real or value.kind is not Kind.FLOAT):
+        bound = "1e38" if is_real else "1e308"
+        yield Misfit(
+            MismatchKind.OUT_OF_RANGE,
+            f"takes {value.kind} {_range(value)}, the column holds floating-point numbers",
+            _behind(f"write Field(ge=-{bound}, le={bound})", value),
+        )
+    elif exact and value.kind is Kind.INTEGER:
+        bits = _REAL_BITS if is_real else _DOUBLE_BITS
+        if _magnitude(value) > 2**bits:
+            yield Misfit(
+                MismatchKind.TOO_PRECISE,
+                f"takes integers {_range(value)}, the column rounds beyond {2**bits}",
+                _behind(f"write Field(ge=-{2**bits}, le={2**bits})", value),
+            )
+
+
+def _comes_near_zero(value: Value) -> bool:
+    """Tell whether some numbers are too near to zero for 32 bits, and not zero itself."""
+    if value.kind is Kind.INTEGER or value.low == value.high == 0:
+        return False
+    if value.kind is Kind.DECIMAL and value.places is not None:
+        return value.places > _REAL_PLACES
+    apart = Fraction(1, 10**_REAL_PLACES)
+    return not (
+        (value.low is not None and value.low >= apart)
+        or (value.high is not None and value.high <= -apart)
     )
-
-
-def _is_zero(value: Value) -> bool:
-    return value.low == value.high == 0
 
 
 def _magnitude(value: Value) -> Fraction:
@@ -321,6 +343,9 @@ def _magnitude(value: Value) -> Fraction:
     ranged = _INFINITE
     if value.low is not None and value.high is not None:
         ranged = max(abs(value.low), abs(value.high))
+    if value.places is not None and value.places <= _MOST_EXPONENT:
+        # Of the numbers below a bound, only those with so many places pass.
+        ranged = Fraction(floor(ranged * 10**value.places), 10**value.places)
     if value.whole is None:
         return ranged
     return min(ranged, Fraction(10) ** min(value.whole, _MOST_EXPONENT))
@@ -419,8 +444,8 @@ def _compare_members(values: list[Value], type_: EnumType, *, exact: bool) -> It
     members: list[Enum] = [*(type_.enum_class or ())]
     held: list[object] = [*type_.enums, *members]
     if not exact:
-        # A handler finds the member by its value.
-        held += [member.value for member in members]
+        # A handler finds the member by its value or its name.
+        held += [each for member in members for each in (member.value, member.name)]
     unknown = list(
         dict.fromkeys(str(_plain(each)) for each in _strangers(values, held, exact=exact))
     )

@@ -103,7 +103,7 @@ _SECRETS: Final = (Secret, SecretBytes, SecretStr)
 # A pattern of one alternative, from ^ to $, of plain characters, classes and repetitions.
 _ESCAPES: Final = re.compile(r"\\[d\W_]")
 _CLASSES: Final = re.compile(r"\[(?!\^)[^\[\]\\]*\]")
-_NOT_PLAIN: Final = re.compile(r"[^\x00-\x7f]|[.|\\\[]|\(\?(?!:)")
+_NOT_PLAIN: Final = re.compile(r"[.|\\\[]|\(\?(?!:)")
 
 
 class Reader:
@@ -296,9 +296,10 @@ def _beyond(kind: Kind, bound: object, step: int) -> Fraction | None:
 
 
 def _fraction(bound: object) -> Fraction | None:
-    if isinstance(bound, int | float | Decimal) and isfinite(bound):
-        return Fraction(bound)
-    return None
+    if not isinstance(bound, int | float | Decimal) or not isfinite(bound):
+        return None
+    # Drivers send a float as it is written: 9.995 is a little less, and is rounded up all the same.
+    return Fraction(repr(float(bound))) if isinstance(bound, float) else Fraction(bound)
 
 
 def value_of(raw: object) -> Value | None:
@@ -375,7 +376,12 @@ def _is_ascii(node: Node, *, exact: bool) -> bool:
         # Most patterns of what is folded are for codes: "^[A-Za-z]{3}$".
         return True
     plain = _CLASSES.sub("", _ESCAPES.sub("", pattern))
-    return pattern[:1] == "^" and pattern[-1:] == "$" and not _NOT_PLAIN.search(plain)
+    return (
+        pattern.isascii()
+        and pattern.startswith("^")
+        and pattern.endswith("$")
+        and not _NOT_PLAIN.search(plain)
+    )
 
 
 def _read_url(
