@@ -65,7 +65,12 @@ def is_kid(value: object) -> bool:
 
 
 def thumbprint(key: PublicKey) -> str:
-    """Name a public key by its contents (RFC 7638)."""
+    """Name a public key by its contents (RFC 7638).
+
+    Raises:
+        UnusableKeyError: The key is of a kind or size that is not used.
+    """
+    algorithm_of(key)
     canonical = json.dumps(_members(key), sort_keys=True, separators=(",", ":"))
     return encode_base64url(sha256(canonical.encode("ascii")).digest()).decode("ascii")
 

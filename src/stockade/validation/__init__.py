@@ -1,6 +1,7 @@
 """Accept what fits a strict, bounded schema, refuse the rest, and repeat none of it."""
 
 from stockade.validation.bounds import unbounded
+from stockade.validation.columns import check_columns, stores
 from stockade.validation.schema import ParameterSchema, Schema
 from stockade.validation.types import (
     HTTPURL,
@@ -47,6 +48,8 @@ __all__ = [
     "Token",
     "UUIDIdentifier",
     "Username",
+    "check_columns",
     "resolve_public",
+    "stores",
     "unbounded",
 ]

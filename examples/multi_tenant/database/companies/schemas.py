@@ -2,9 +2,11 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stockade.validation import Schema
+from database.companies.models import Department
+from stockade.validation import Schema, stores
 
 
+@stores(Department)
 class EntityCreate(Schema):
     name: str = Field(..., max_length=100)
     description: str = Field(..., max_length=500)

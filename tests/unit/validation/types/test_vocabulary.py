@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -63,6 +65,7 @@ def text(kind: object, good: str, *bad: str) -> Sample:
     return Sample(kind, good, good, bad)
 
 
+REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "field-types.md"
 MARK = "5ecret"
 """Part of what is submitted, which no error may show."""
 
@@ -134,6 +137,16 @@ def test_every_type_is_looked_at() -> None:
         if name == "SortBy" or hasattr(getattr(stockade.validation, name), "__metadata__")
     }
     assert types == set(SAMPLES)
+
+
+def test_the_reference_names_every_type_and_its_codes() -> None:
+    """Each type has one row, and each code of a row has a message."""
+    rows = re.findall(
+        r"^\| `(\w+)` \| .+ \| .+ \| (.+) \|$", REFERENCE.read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(name for name, _ in rows) == sorted(SAMPLES)
+    codes = {code for _, cell in rows for code in re.findall(r"`([a-z_]+)`", cell)}
+    assert codes <= _MESSAGES.keys()
 
 
 @every_type
