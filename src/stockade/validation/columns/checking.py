@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Table
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapper, SynonymProperty, registry
@@ -175,9 +175,7 @@ def _columns_for(mapper: Mapper[Any], field: Field) -> list[Column[Any]]:
     for name in (field.name, *field.aliases):
         found = _columns_of(mapper, name)
         if not found:
-            mapped: list[object] = [*mapper.columns.values()]
-            # Expressions are mapped there, too.
-            columns = [column for column in mapped if isinstance(column, Column)]
+            columns = _stored(mapper.columns.values())
             found = [column for column in columns if column.name == name]
         if found:
             return found
@@ -191,9 +189,12 @@ def _columns_of(mapper: Mapper[Any], name: str) -> list[Column[Any]]:
     attribute = mapper.get_property(name)
     if isinstance(attribute, SynonymProperty):
         return _columns_of(mapper, attribute.name)
-    if not isinstance(attribute, ColumnProperty):
-        return []
-    return [column for column in attribute.columns if isinstance(column, Column)]
+    return _stored(attribute.columns) if isinstance(attribute, ColumnProperty) else []
+
+
+def _stored(mapped: Iterable[object]) -> list[Column[Any]]:
+    """Return the columns of tables; expressions and selections are mapped, but not written to."""
+    return [each for each in mapped if isinstance(each, Column) and isinstance(each.table, Table)]
 
 
 def _has(mapper: Mapper[Any], field: Field) -> bool:

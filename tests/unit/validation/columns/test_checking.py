@@ -29,6 +29,7 @@ from sqlalchemy import (
     String,
     Table,
     func,
+    select,
 )
 from sqlalchemy import Text as TextType
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -413,6 +414,20 @@ def test_broken_relationships_are_none_of_ours() -> None:
     finally:
         Base.registry._dispose_cls(Broken)
         Base.metadata.remove(Broken.__table__)  # type: ignore[arg-type] # it is a table
+
+
+def test_selections_are_not_written_to() -> None:
+    """What is read from a selection is stored nowhere by itself."""
+
+    class Selected(Base):
+        __table__ = select(Note.id, Note.title).subquery("selected")
+
+    class SelectedCreate(BaseModel):
+        id: int | None
+        title: str
+
+    assert found(SelectedCreate) == []
+    assert declared(SelectedCreate, Selected) == []
 
 
 def test_validators_that_may_change_a_field() -> None:
