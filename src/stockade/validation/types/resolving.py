@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeAlias
-
-import anyio
 
 from stockade.validation.errors import PrivateAddressError
 from stockade.validation.types.addresses import embedded_address, is_public_address
@@ -21,6 +22,9 @@ Resolver: TypeAlias = Callable[[str, int], Awaitable[Iterable[str]]]
 """Looks up a host for a port, and returns the addresses as text."""
 
 MAX_WAIT: Final = timedelta(seconds=5)
+# A thread that waits for a stranger's slow name server can't be stopped. These are few, and none of
+# the event loop's own, which would no longer find the database.
+_THREADS: Final = ThreadPoolExecutor(16, thread_name_prefix="stockade-resolver")
 
 
 async def resolve_host(host: str, port: int) -> list[str]:
@@ -29,7 +33,9 @@ async def resolve_host(host: str, port: int) -> list[str]:
     Raises:
         OSError: The host is unknown, or the resolver does not answer.
     """
-    answers = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    answers = await asyncio.get_running_loop().run_in_executor(
+        _THREADS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    )
     return list(dict.fromkeys(str(address[0]) for *_, address in answers))
 
 
@@ -48,7 +54,8 @@ async def resolve_public(
 
     Args:
         url: Untrusted; it is held to the rules of `PublicHTTPURL` here as well.
-        resolver: Called with host and port, instead of the system's resolver.
+        resolver: Called with host and port, instead of the system's resolver; it raises an
+            `OSError` where it has no answer.
         max_wait: For the look-up; whoever owns the name decides how slow it is.
 
     Raises:
@@ -63,7 +70,7 @@ async def resolve_public(
     if target.address is not None:
         return (target.address,)
     try:
-        with anyio.fail_after(max_wait.total_seconds()):
+        async with asyncio.timeout(max_wait.total_seconds()):
             answers = await resolver(target.host, target.port)
             addresses = tuple(dict.fromkeys(map(ip_address, answers)))
     except (OSError, ValueError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Callable
+import threading
 from datetime import timedelta
 from ipaddress import ip_address
 
-import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,12 +149,38 @@ async def test_a_slow_resolver_is_given_up() -> None:
     """Whoever owns the name can't hold the request."""
 
     async def slow(host: str, port: int) -> list[str]:
-        await anyio.sleep_forever()
+        await asyncio.Event().wait()
         return []
 
     with pytest.raises(PrivateAddressError) as caught:
         await resolve_public(URL, resolver=slow, max_wait=timedelta(0))
     assert caught.value.reason == "validation.host_unknown"
+
+
+async def test_slow_names_hold_no_thread_of_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many look-ups hang, the loop still finds its databases."""
+    answer = threading.Event()
+    real = socket.getaddrinfo
+
+    def hang(host: str, *rest: object, **options: object) -> object:
+        if host == "example.com":
+            answer.wait(30)
+            raise socket.gaierror(socket.EAI_AGAIN, "slow")
+        return real(host, *rest, **options)  # type: ignore[arg-type] # as it came
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    waits = [resolve_public(URL, max_wait=timedelta(milliseconds=20)) for _ in range(64)]
+    try:
+        refused = await asyncio.gather(*waits, return_exceptions=True)
+        found = await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+    finally:
+        answer.set()
+    assert {type(each) for each in refused} == {PrivateAddressError}
+    assert found
+    alive = [each for each in threading.enumerate() if "stockade-resolver" in each.name]
+    assert 0 < len(alive) <= 16
 
 
 async def test_refusals_look_the_same_from_outside() -> None:
@@ -188,5 +214,4 @@ def test_no_private_address_ever_comes_back(answers: list[str]) -> None:
         else:
             assert [str(each) for each in found] == list(dict.fromkeys(answers))
 
-    run: Callable[[Callable[[], object]], object] = anyio.run  # type: ignore[assignment] # one argument
-    run(look)
+    asyncio.run(look())
