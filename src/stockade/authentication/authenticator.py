@@ -226,7 +226,7 @@ class IdentityCache:
             raise InvalidTokenError(reason="authentication.account_gone")
         if token.session_id is not None and not await self._goes_on(token.session_id):
             self._entries.discard(key)
-            raise InvalidTokenError(reason="authentication.session_ended")
+            raise InvalidTokenError(reason="authentication.session_over")
         account = entry[1] if entry is not None and entry[1] == found else found
         # The lifetime counts from before the question: what was read may be that old already.
         until = now + self._lifetime

@@ -172,11 +172,11 @@ class CookieAuthenticator:
         stored = await self._store.find(token.session_id)
         digests = self._cookies.digests(token)
         if stored is None or not any(hmac.compare_digest(stored.digest, each) for each in digests):
-            raise InvalidTokenError(reason="authentication.session_ended")
+            raise InvalidTokenError(reason="authentication.session_over")
         session = stored.session
         idle = session.last_used_at + self._settings.session_idle_lifetime
         if session.revoked_at is not None or now >= min(idle, session.expires_at):
-            raise InvalidTokenError(reason="authentication.session_ended")
+            raise InvalidTokenError(reason="authentication.session_over")
         account = await self._accounts.find_by_id(session.user_id, session.tenant_id)
         if account is None:
             raise InvalidTokenError(reason="authentication.account_gone")

@@ -50,7 +50,7 @@ class ReusedTokenError(InvalidTokenError):
 
     def __init__(self, *, session_id: str, first: bool) -> None:
         # The first such use is an alarm; the session has ended for all others.
-        reason = "authentication.refresh_reused" if first else "authentication.session_ended"
+        reason = "authentication.refresh_reused" if first else "authentication.session_over"
         super().__init__(reason=reason)
         self.session_id = session_id
         self.first = first

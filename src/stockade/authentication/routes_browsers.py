@@ -90,7 +90,7 @@ def add_browser_routes(
         """End the session and take the cookie back."""
         if caller.session_id is None:
             # Nothing would end; whoever asks must not believe that something did.
-            raise InvalidTokenError(reason="authentication.session_ended")
+            raise InvalidTokenError(reason="authentication.session_over")
         await services().sessions.end(caller.session_id)
         events.emit(
             "authentication.session_ended",

@@ -118,7 +118,7 @@ def add_session_routes(
         """End the session that the access token belongs to."""
         if caller.session_id is None:
             # Nothing would end; whoever asks must not believe that something did.
-            raise InvalidTokenError(reason="authentication.session_ended")
+            raise InvalidTokenError(reason="authentication.session_over")
         await services().sessions.end(caller.session_id)
         _record(events, request, "authentication.signed_out", caller)
         return Response(status_code=204)

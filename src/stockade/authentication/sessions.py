@@ -217,7 +217,7 @@ class Sessions:
         if verdict is Verdict.REUSED:
             first = await self._store.revoke(token.session_id, now=now)
             raise ReusedTokenError(session_id=token.session_id, first=first)
-        raise InvalidTokenError(reason="authentication.session_ended")
+        raise InvalidTokenError(reason="authentication.session_over")
 
     async def _find_backing(self, session: Session) -> Account:
         account = await self._accounts.find_by_id(session.user_id, session.tenant_id)

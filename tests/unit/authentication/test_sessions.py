@@ -104,8 +104,8 @@ async def test_a_repetition_after_the_grace_ends_the_session() -> None:
         await bench.refresh(first.refresh)
     assert (caught.value.first, caught.value.reason) == (True, "authentication.refresh_reused")
     assert caught.value.session_id == first.session.session_id
-    assert await bench.refusal(second.refresh) == "session_ended"
-    assert await bench.refusal(first.refresh) == "session_ended"
+    assert await bench.refusal(second.refresh) == "session_over"
+    assert await bench.refusal(first.refresh) == "session_over"
 
 
 async def test_a_token_before_the_last_one_ends_the_session_at_once() -> None:
@@ -134,14 +134,14 @@ async def test_a_session_ends_when_it_is_idle_and_in_any_case() -> None:
         bench.clock.advance(IDLE - 1)
         grant = await bench.refresh(grant.refresh)
     bench.clock.advance(IDLE)
-    assert await bench.refusal(grant.refresh) == "session_ended"
+    assert await bench.refusal(grant.refresh) == "session_over"
 
     bench = Bench(session_idle_lifetime=IDLE, session_lifetime=IDLE)
     grant = await bench.begin()
     bench.clock.advance(IDLE - 1)
     grant = await bench.refresh(grant.refresh)
     bench.clock.advance(1)
-    assert await bench.refusal(grant.refresh) == "session_ended"
+    assert await bench.refusal(grant.refresh) == "session_over"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ async def test_all_sessions_end_but_one() -> None:
     kept = grants[0].session.session_id
     assert await bench.sessions.end_all(ANA.user_id, except_for=kept) == 2
     assert (await bench.refresh(grants[0].refresh)).refresh
-    assert await bench.refusal(grants[1].refresh) == "session_ended"
+    assert await bench.refusal(grants[1].refresh) == "session_over"
     assert await bench.sessions.end_all(ANA.user_id) == 1
 
 
@@ -218,7 +218,7 @@ async def test_a_token_can_be_given_back() -> None:
     assert await bench.sessions.end_by_token("nothing") is None
     assert await bench.sessions.end_by_token(grant.refresh) == grant.session.session_id
     assert await bench.sessions.end_by_token(grant.refresh) is None
-    assert await bench.refusal(grant.refresh) == "session_ended"
+    assert await bench.refusal(grant.refresh) == "session_over"
 
 
 async def test_the_oldest_session_gives_way() -> None:
@@ -228,7 +228,7 @@ async def test_the_oldest_session_gives_way() -> None:
     for _ in range(3):
         grants.append(await bench.begin())
         bench.clock.advance(1)
-    assert await bench.refusal(grants[0].refresh) == "session_ended"
+    assert await bench.refusal(grants[0].refresh) == "session_over"
     assert len(await bench.sessions.list(ANA.user_id)) == 2
 
 
