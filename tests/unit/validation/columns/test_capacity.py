@@ -299,7 +299,11 @@ def test_what_is_declared_leaves_no_doubt(
         (Annotated[str, AfterValidator(double), Field(max_length=5)], String(5)),
         (Annotated[int, AfterValidator(double), Field(ge=0, le=5)], SmallInteger()),
         (
-            Annotated[Decimal, AfterValidator(double), Field(max_digits=8, decimal_places=2)],
+            Annotated[
+                Decimal,
+                AfterValidator(double),
+                Field(ge=-999_999, le=999_999, decimal_places=2),
+            ],
             Numeric(8, 2),
         ),
     ],

@@ -192,7 +192,7 @@ def test_numbers_have_their_effective_range(
         (Annotated[Decimal, Field(max_digits=8, decimal_places=2)], 6, 2),
         (Annotated[Decimal, Field(max_digits=8)], 8, 8),
         (Annotated[Decimal, Field(decimal_places=2)], None, 2),
-        (Annotated[Decimal, AfterValidator(abs), Field(max_digits=8, decimal_places=2)], 6, 2),
+        (Annotated[Decimal, AfterValidator(abs), Field(max_digits=8)], 8, 8),
         (Literal[Decimal("12.345")], 2, 3),
     ],
     ids=str,
