@@ -48,6 +48,8 @@ class ReusedTokenError(InvalidTokenError):
         first: Whether this use has ended it; later ones are no news.
     """
 
+    code = "reused_token"
+
     def __init__(self, *, session_id: str, first: bool) -> None:
         # The first such use is an alarm; the session has ended for all others.
         reason = "authentication.refresh_reused" if first else "authentication.session_over"
