@@ -1,8 +1,9 @@
 """Read and write signatures in compact form: three parts in base64url, parted by dots.
 
 Only what a token needs is here, so that little can go wrong: one serialization, no optional
-processing, one spelling for each token. Measurement decided for this in the place of a library: the
-checks of joserfc and PyJWT cost 40 to 80 us for a signature that takes 2 us.
+processing, one spelling for each token. Measurement decided for this in the place of a library:
+beside a signature that takes 2 to 60 us, the checks here take 8 us, and those of joserfc and PyJWT
+18 to 37 us (`benchmarks/tokens.py`).
 
 Source: RFC 7515, sections 3.1 and 5.2; RFC 8725, sections 3.1 to 3.12.
 """
