@@ -17,8 +17,9 @@ from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapper, SynonymProperty, registry
 
-from stockade.validation.columns.capacity import Misfit, MismatchKind, misfits
+from stockade.validation.columns.capacity import misfits
 from stockade.validation.columns.fields import Field, fields_of
+from stockade.validation.columns.models import Misfit, MismatchKind
 from stockade.validation.columns.pairing import (
     Pair,
     declared_pairs,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stockade.validation.columns.values import Reader, Value
+from stockade.validation.columns.reading import Reader
+from stockade.validation.columns.values import Value
 from stockade.validation.shapes import (
     Node,
     children,

@@ -39,8 +39,9 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeEngine
 
 from stockade.validation.bounds import unbounded
-from stockade.validation.columns.capacity import MismatchKind, misfits
-from stockade.validation.columns.values import Reader
+from stockade.validation.columns.capacity import misfits
+from stockade.validation.columns.models import MismatchKind
+from stockade.validation.columns.reading import Reader
 from stockade.validation.shapes import core_schema_of, definitions_of
 from stockade.validation.types import Line, Password
 
@@ -358,3 +359,6 @@ def test_huge_bounds_cost_nothing() -> None:
     assert kinds(annotation, Numeric(10, 2), exact=True) == ["out_of_range"]
     vast = Annotated[Decimal, Field(ge=0, le=Decimal("1E+6000"), decimal_places=2)]
     assert kinds(vast, Numeric(10, 2), exact=True) == ["out_of_range"]
+    types: list[TypeEngine[Any]] = [Integer(), Double(), Numeric(10, 2)]
+    for type_ in types:
+        assert "out_of_range" in kinds(Annotated[int, Field(ge=0, le=10**400)], type_, exact=True)
