@@ -14,7 +14,6 @@ import uvicorn
 from fastapi import FastAPI, UploadFile
 
 from stockade import body_limit, public
-from stockade.gate.tree import walk
 from stockade.validation.uploads import (
     IMAGES,
     Content,
@@ -24,7 +23,6 @@ from stockade.validation.uploads import (
     download_headers,
     generate_storage_name,
 )
-from stockade.validation.uploads.dependencies import inspect_first
 from tests.unit.gate.apps import Protected
 from tests.unit.validation.uploads.files import archive, gif, image, pdf, png
 
@@ -95,9 +93,6 @@ def origin() -> Iterator[str]:
     """Serve the application, and say where."""
     app = make_app()
     Protected().stockade.install(app)
-    for leaf in walk(app).leaves:
-        if leaf.dependant is not None:
-            inspect_first(leaf.dependant)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

@@ -12,6 +12,7 @@ from stockade.validation.bounds import find_unbounded
 from stockade.validation.excuses import find_excused
 from stockade.validation.names import known_names_of
 from stockade.validation.problems import describe_errors
+from stockade.validation.uploads.dependencies import inspect_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,10 +73,11 @@ class RequestCheck:
     def check(self, leaf: Leaf, plan: Plan) -> list[str]:
         """Return a line for each value of a leaf that has no bound or does not fit its column.
 
-        Its field names and its excuses are remembered.
+        Its field names and its excuses are remembered, and its uploads get their worker threads.
         """
         if leaf.dependant is None or plan.access is Access.DOCS:
             return []
+        inspect_first(leaf.dependant)
         problems = []
         for place, field in _fields(leaf.dependant):
             annotation = _annotation_of(field)

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from stockade import body_limit, public
 from stockade.errors import ConfigurationError
-from stockade.gate.tree import walk
+from stockade.gate import requests
 from stockade.validation import unbounded
 from stockade.validation.bounds import find_unbounded
 from stockade.validation.uploads import (
@@ -28,7 +28,6 @@ from stockade.validation.uploads import (
     reencode_image,
     validate_archive,
 )
-from stockade.validation.uploads.dependencies import inspect_first
 from stockade.validation.uploads.errors import UploadRuleError
 from tests.unit.gate.apps import Protected, serve
 from tests.unit.validation.uploads.files import DOCX, FILES, archive, gif, image, office, pdf, png
@@ -164,20 +163,12 @@ def add_others(app: FastAPI) -> None:
     app.include_router(router, prefix="/again")
 
 
-def look_first(app: FastAPI) -> None:
-    """Let all files of an application be checked in worker threads."""
-    for leaf in walk(app).leaves:
-        if leaf.dependant is not None:
-            inspect_first(leaf.dependant)
-
-
 @pytest.fixture(params=["in validation", "in a thread"])
-def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """Serve the application, with the check in each of the two places."""
-    app = make_app()
-    if request.param == "in a thread":
-        look_first(app)
-    with serve(app, Protected()) as client:
+    if request.param == "in validation":
+        monkeypatch.setattr(requests, "inspect_first", lambda _dependant: None)
+    with serve(make_app(), Protected()) as client:
         yield client
 
 
@@ -335,11 +326,8 @@ def test_refusal_in_a_handler_is_the_same_kind_of_answer(client: TestClient) -> 
 
 @pytest.mark.parametrize("path", ["/mesh", "/inner/mesh", "/again/inner/mesh"])
 def test_content_is_read_off_the_event_loop(path: str) -> None:
-    """With `inspect_first`, no content is read in the thread of the loop."""
-    app = make_app()
-    look_first(app)
-    look_first(app)
-    with serve(app, Protected()) as client:
+    """The start sees to it: no content is read in the thread of the loop."""
+    with serve(make_app(), Protected()) as client:
         SEEN.clear()
         loop = client.post(path, files={"mesh": ("a.stl", b"solid", "model/stl")}).json()
     assert len(SEEN) == 1
@@ -347,8 +335,8 @@ def test_content_is_read_off_the_event_loop(path: str) -> None:
 
 
 def test_content_is_read_all_the_same_without() -> None:
-    """Where nobody has looked first, the file is checked before the handler runs."""
-    with serve(make_app(), Protected()) as client:
+    """In an application without a Stockade, the file is checked before the handler runs."""
+    with TestClient(make_app()) as client:
         SEEN.clear()
         client.post("/mesh", files={"mesh": ("a.stl", b"solid", "model/stl")})
     assert len(SEEN) == 1
@@ -476,7 +464,6 @@ def test_large_file_is_taken_from_the_disk() -> None:
         file.file.seek(0)
         return len(await file.read())
 
-    look_first(app)
     data = archive({"noise": bytes(range(256)) * 20_000}, method=0)
     with serve(app, Protected()) as client:
         answer = client.post("/", files={"file": ("a.zip", data, "application/zip")})
