@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import uvicorn
@@ -141,11 +142,22 @@ class IssuerApplication:
 
 @contextmanager
 def serve(
-    application: ASGIApp, port: int, *, lifespan: Literal["on", "off"] = "off"
+    application: ASGIApp,
+    port: int,
+    *,
+    lifespan: Literal["on", "off"] = "off",
+    certificate: Path | None = None,
 ) -> Iterator[str]:
     """Serve an application on this machine, in a thread of its own; give its address."""
     config = uvicorn.Config(
-        application, port=port, log_level="error", ws="none", lifespan=lifespan, access_log=False
+        application,
+        port=port,
+        log_level="critical",
+        ws="none",
+        lifespan=lifespan,
+        access_log=False,
+        # One file holds the certificate and its key.
+        ssl_certfile=certificate,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -1,8 +1,16 @@
 import json
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from stockade.authentication.algorithms import Algorithm
 from stockade.authentication.discovery import (
@@ -14,7 +22,14 @@ from stockade.authentication.discovery import (
 )
 from stockade.authentication.errors import IssuerError
 from stockade.errors import ConfigurationError
-from tests.unit.authentication.issuers import Issuer, IssuerApplication, make_key, run_issuer
+from tests.servers.process import free_port
+from tests.unit.authentication.issuers import (
+    Issuer,
+    IssuerApplication,
+    make_key,
+    run_issuer,
+    serve,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -108,10 +123,41 @@ async def test_the_environment_names_no_proxy(
     assert await fetch_keys(HTTPReader(), served.issuer.settings())
 
 
+def write_certificate(folder: Path) -> Path:
+    """Write a certificate for this machine that nobody but itself vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, SHA256())
+    )
+    path = folder / "certificate.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(certificate.public_bytes(Encoding.PEM) + private)
+    return path
+
+
+async def test_a_certificate_has_to_be_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the machine's own authorities, and for this very name."""
+    certificate, port = write_certificate(tmp_path), free_port()
+    application = IssuerApplication(Issuer(name=f"https://localhost:{port}"))
+    with serve(application, port, certificate=certificate):
+        assert "ConnectError" in await fail(application)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert await fetch_keys(HTTPReader(), application.issuer.settings())
+        application.issuer.name = f"https://127.0.0.1:{port}"
+        assert "ConnectError" in await fail(application)
+
+
 def test_the_client_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the error says which extra brings it."""
-    import sys
-
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(ConfigurationError, match=r"stockade\[oidc\]"):
         HTTPReader()
