@@ -140,6 +140,18 @@ async def test_parallel_rotations_leave_two_keys(store: APIClientStore) -> None:
     assert len(found.secrets) == 2
 
 
+async def test_a_digest_is_renewed(store: APIClientStore) -> None:
+    """That of one key, and nothing else of it."""
+    client, secret = make_client(), make_secret("a")
+    await store.add(client, secret)
+    await store.renew(client.client_id, secret.secret_id, digest="b" * 64)
+    await store.renew("nothing", secret.secret_id, digest="c" * 64)
+    await store.renew(client.client_id, "nothing", digest="c" * 64)
+    found = await store.find(client.client_id)
+    assert found is not None
+    assert found.secrets == (dataclasses.replace(secret, digest="b" * 64),)
+
+
 async def test_a_client_ends_once(store: APIClientStore) -> None:
     """A second time changes nothing."""
     client = make_client()
@@ -163,8 +175,9 @@ async def test_a_use_is_remembered(store: APIClientStore) -> None:
     assert found.client == dataclasses.replace(client, last_used_at=LATER)
 
 
-async def test_a_database_that_is_away_is_no_wrong_key(tmp_path: Path) -> None:
+async def test_a_database_that_can_not_answer_is_no_wrong_key(tmp_path: Path) -> None:
     """The caller is told to try again."""
-    store = SQLAPIClientStore(make_engine(f"sqlite:///{tmp_path}/nothing/here.db"))
+    engine = make_engine(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(StoreError):
-        await store.find("stkc_")
+        await SQLAPIClientStore(engine).find("stkc_")
+    await engine.dispose()

@@ -190,11 +190,13 @@ async def test_the_oldest_give_way(store: SessionStore) -> None:
     assert await store.find(foreign.session_id) is not None
 
 
-async def test_a_database_that_is_away_is_no_ended_session(tmp_path: Path) -> None:
+async def test_a_database_that_can_not_answer_is_no_ended_session(tmp_path: Path) -> None:
     """Nobody is told to sign in again because of it."""
-    store = SQLSessionStore(make_engine(f"sqlite:///{tmp_path}/nothing/here.db"))
+    engine = make_engine(f"sqlite:///{tmp_path}/empty.db")
+    store = SQLSessionStore(engine)
     session = make_session()
     with pytest.raises(StoreError):
         await store.find(session.session_id)
     with pytest.raises(StoreError):
         await store.rotate(use_of(session), now=NOW, used_since=LONG_AGO)
+    await engine.dispose()

@@ -55,7 +55,7 @@ class APIKeys:
         """Make a key."""
         secret = secrets.token_urlsafe(32)
         value = f"{KEY_PREFIX}{secret}{_checksum(secret.encode('ascii'))}"
-        return NewKey(value, self._digest(self._digest_keys[0], value.encode("ascii")))
+        return NewKey(value, self.digest_now(value.encode("ascii")))
 
     def read(self, value: bytes) -> bytes:
         """Return a key that has the form and the checksum of one.
@@ -76,6 +76,10 @@ class APIKeys:
         # Every digest is compared, whichever of them fits.
         fits = [hmac.compare_digest(self._digest(key, value), digest) for key in self._digest_keys]
         return any(fits)
+
+    def digest_now(self, value: bytes) -> str:
+        """Return the digest of a key by the newest key of the ring."""
+        return self._digest(self._digest_keys[0], value)
 
     @staticmethod
     def _digest(key: bytes, value: bytes) -> str:

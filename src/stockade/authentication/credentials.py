@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stockade.authentication.authenticator import BearerAuthenticator
     from stockade.authentication.browsers import CookieAuthenticator
     from stockade.authentication.interfaces import AccountStore, APIClientStore
-    from stockade.authentication.models import APIClient, StoredAPIClient
+    from stockade.authentication.models import APIClient, APISecret, StoredAPIClient
     from stockade.authentication.outside_issuers import OutsideAuthenticator
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.core.clock import Clock
@@ -139,33 +139,39 @@ class APIKeyAuthenticator:
         started = self._clock.monotonic()
         now = self._clock.now()
         stored = await self._store.find(name)
-        client = self._require_key(stored, value, now)
+        client, secret = self._require_key(stored, value, now)
         principal = await self._make_principal(client)
         used = client.last_used_at
         if used is None or (now - used).total_seconds() >= _USE_NOTED_EVERY:
             await self._store.touch(name, now=now)
+        newest = self._keys.digest_now(value)
+        if secret.digest != newest:
+            # The key of the ring that it was made with can go, once every program has called.
+            await self._store.renew(name, secret.secret_id, digest=newest)
         self._known.put(_fingerprint(presented), _Known(principal, started + self._lifetime))
         return principal
 
     def _require_key(
         self, stored: StoredAPIClient | None, value: bytes, now: datetime
-    ) -> APIClient:
+    ) -> tuple[APIClient, APISecret]:
         secrets = () if stored is None else stored.secrets
         # An unknown client costs what a known one costs.
-        compared = [
-            self._keys.is_key_of(value, secret.digest)
-            and (secret.expires_at is None or now < secret.expires_at)
+        fitting = [
+            secret
             for secret in secrets
-        ] or [self._keys.is_key_of(value, _NOBODY)]
+            if self._keys.is_key_of(value, secret.digest)
+            and (secret.expires_at is None or now < secret.expires_at)
+        ]
         if stored is None:
+            self._keys.is_key_of(value, _NOBODY)
             raise InvalidKeyError(reason="authentication.api_key_unknown")
-        if not any(compared):
+        if not fitting:
             raise InvalidKeyError(reason="authentication.api_key_wrong")
         client = stored.client
         ended = client.expires_at is not None and now >= client.expires_at
         if client.revoked_at is not None or ended:
             raise InvalidKeyError(reason="authentication.api_key_ended")
-        return client
+        return client, fitting[0]
 
     async def _make_principal(self, client: APIClient) -> Principal:
         if client.user_id is None:

@@ -160,6 +160,13 @@ class APIClientStore(Protocol):
             StoreError: The store is away.
         """
 
+    async def renew(self, client_id: str, secret_id: str, *, digest: str) -> None:
+        """Put another digest in the place of a key's: the same key, by a newer key of the ring.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
     async def touch(self, client_id: str, *, now: datetime) -> None:
         """Remember that a client called.
 

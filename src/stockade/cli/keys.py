@@ -251,10 +251,10 @@ _ADVICE: Final = {
         " and the others only verify. Then: stockade keys rotate drop"
     ),
     Step.DROP: (
-        "3. Once every session has been refreshed or has ended (7 days unless set) and every API"
-        f" key that was made before has been rotated, leave the newest secret alone in {_VARIABLE}"
-        " and roll it out. After a leak do it at once: everybody signs in anew, and API keys made"
-        " before end."
+        "3. Once every session has been refreshed or has ended (7 days unless set) and every"
+        f" program has called once, leave the newest secret alone in {_VARIABLE}"
+        " and roll it out. After a leak do it at once: everybody signs in anew, and programs"
+        " that had not called need new keys."
     ),
 }
 _DONE: Final = {

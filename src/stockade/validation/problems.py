@@ -84,6 +84,7 @@ _MESSAGES: Final = {
     "string_unstorable": "Must be text without NUL characters and lone surrogates.",
     "time_delta_parsing": "Must be a duration such as PT15M.",
     "time_delta_type": "Must be a duration such as PT15M.",
+    "time_out_of_range": "Must have an offset from UTC of less than 16 hours.",
     "time_parsing": "Must be a time such as 12:00:00.",
     "time_type": "Must be a time such as 12:00:00.",
     "timezone_aware": "Must have a time zone.",

@@ -28,6 +28,7 @@ MIN_INTEGER: Final = -(2**63)
 
 # PostgreSQL refuses NUL in text, C code ends there; lone surrogates can't be encoded at all.
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+_MOST_OFFSET: Final = timedelta(hours=16)
 # Key of a core schema's metadata: nothing is left to do here.
 CHECKED: Final = "stockade_checked"
 
@@ -128,6 +129,24 @@ def check_instant(value: datetime) -> datetime:
     return value
 
 
+def _check_offset(node: Node) -> None:
+    _wrap(node, lambda inner: core_schema.no_info_after_validator_function(check_offset, inner))
+
+
+def check_offset(value: time) -> time:
+    """Return a time as it is, unless its offset from UTC is one that no place has.
+
+    ISO 8601 spells offsets of up to a day; PostgreSQL refuses those of 16 hours and more.
+
+    Raises:
+        PydanticCustomError: The offset is 16 hours or more.
+    """
+    offset = value.utcoffset()
+    if offset is not None and abs(offset) >= _MOST_OFFSET:
+        raise PydanticCustomError("time_out_of_range", "Time has an offset that no place has")
+    return value
+
+
 def check_storable(value: str) -> str:
     """Return a string as it is, unless no database and no encoding can hold it.
 
@@ -205,5 +224,6 @@ _RULES: Final[dict[str, Callable[[Node], None]]] = {
     "function-after": _limit_input,
     "int": _bound_integer,
     "str": _check_string,
+    "time": _check_offset,
 }
 _AROUND: Final = frozenset({"function-after", "function-before", "function-wrap", "nullable"})

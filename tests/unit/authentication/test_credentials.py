@@ -12,8 +12,10 @@ from stockade.authentication import Account
 from stockade.authentication.api_keys import APIKeys, generate_client_id
 from stockade.authentication.models import APIClient, APISecret
 from stockade.core import TenantId, UserId
+from stockade.crypto import KeyRing
 from stockade.storage.memory.accounts import MemoryAccountStore
 from tests.clock import FrozenClock
+from tests.unit.authentication.helpers import OLD
 from tests.unit.gate.apps import ADMIN, MEMBER, Protected
 
 SCOPES = frozenset({"notes:note:read"})
@@ -213,6 +215,33 @@ async def test_the_last_use_is_known_to_the_minute(bench: Bench) -> None:
     found = await bench.store.find(headers["X-CLIENT-ID"])
     assert found is not None
     assert found.client.last_used_at == bench.clock.now()
+
+
+async def test_a_use_moves_a_key_to_the_newest_secret(bench: Bench) -> None:
+    """After it, the secret that it was made with can go."""
+    now = bench.clock.now()
+    older = APIKeys(KeyRing([OLD]))
+    bench.protected.stockade._api_keys._digest_keys += older._digest_keys
+    new = older.generate()
+    client = APIClient(
+        client_id=generate_client_id(),
+        name="Nightly",
+        tenant_id=TenantId("acme"),
+        user_id=MEMBER.user_id,
+        roles=frozenset(),
+        scopes=SCOPES,
+        created_at=now,
+        created_by=MEMBER.user_id,
+    )
+    secret = APISecret(secret_id="1", digest=new.digest, created_at=now)
+    await bench.store.add(client, secret)
+    headers = {"X-CLIENT-ID": client.client_id, "X-API-KEY": new.value}
+    assert bench.get("/who", headers) == 200
+    stored = await bench.store.find(client.client_id)
+    assert stored is not None
+    assert stored.secrets[0].digest == bench.keys.digest_now(new.value.encode())
+    bench.protected.stockade._api_keys._digest_keys = bench.keys._digest_keys
+    assert bench.get("/who", headers) == 200
 
 
 def make_key(bench: Bench, account: Account = ADMIN, **body: Any) -> Any:  # noqa: ANN401 - a response

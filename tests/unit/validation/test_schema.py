@@ -178,6 +178,8 @@ def test_typed_dicts_follow_the_schema() -> None:
         ("day", "20260131", "date_type"),
         ("clock", 1, "time_type"),
         ("clock", "1", "time_type"),
+        ("clock", "12:00:00+23:59", "time_out_of_range"),
+        ("clock", "12:00:00-16:00", "time_out_of_range"),
         ("span", 60, "time_delta_type"),
         ("span", "60", "time_delta_type"),
         ("uuid", 1, "uuid_type"),

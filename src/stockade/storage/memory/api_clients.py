@@ -57,6 +57,16 @@ class MemoryAPIClientStore:
         self._clients[client_id] = replace(stored, client=replace(stored.client, revoked_at=now))
         return True
 
+    async def renew(self, client_id: str, secret_id: str, *, digest: str) -> None:
+        """Put another digest in the place of a key's."""
+        stored = self._clients.get(client_id)
+        if stored is not None:
+            secrets = tuple(
+                replace(each, digest=digest) if each.secret_id == secret_id else each
+                for each in stored.secrets
+            )
+            self._clients[client_id] = replace(stored, secrets=secrets)
+
     async def touch(self, client_id: str, *, now: datetime) -> None:
         """Remember that a client called."""
         stored = self._clients.get(client_id)

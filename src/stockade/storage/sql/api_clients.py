@@ -135,6 +135,18 @@ class SQLAPIClientStore:
         async with store_errors(), self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
+    async def renew(self, client_id: str, secret_id: str, *, digest: str) -> None:
+        """Put another digest in the place of a key's.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = update(APISecretRow).where(
+            APISecretRow.client_id == client_id, APISecretRow.id == secret_id
+        )
+        async with store_errors(), self._engine.begin() as connection:
+            await connection.execute(statement.values(digest=digest))
+
     async def touch(self, client_id: str, *, now: datetime) -> None:
         """Remember that a client called.
 
