@@ -23,7 +23,6 @@ function place(frame, { context, values }) {
     document.close();
   }
   if ((document.compatMode === "BackCompat") !== (context === "quirks")) frame.signals.add("wrong mode");
-  frame.address = frame.contentWindow.location.href;
   if (["page", "written"].includes(context)) return;
   const main = document.createElement("main");
   document.body.append(main);
@@ -50,12 +49,13 @@ const isSame = (value, element) =>
   (!element.firstElementChild && value.replace(/\r\n?/g, "\n") === element.textContent);
 
 const whole = (values) =>
-  `${START}<main>${values.map((value) => `<div data-own>${value}</div>`).join("")}</main>`;
+  `${START}<main>${values.map((value) => `<div>${value}</div>`).join("")}</main>`;
 
 // Looks for whatever the policy does not name in the elements that are there now.
 function inspect(frame, { context, values }, rules) {
   const document = frame.contentDocument;
-  if (!document || frame.contentWindow.location.href !== frame.address) {
+  const address = { quirks: "about:blank", written: location.href }[context] ?? "about:srcdoc";
+  if (document?.URL !== address) {
     frame.signals.add("left the page");
     return;
   }
