@@ -25,6 +25,7 @@ from stockade.validation.types import (
     UUIDIdentifier,
     resolve_public,
 )
+from stockade.validation.uploads import Upload
 
 __all__ = [
     "HTTPURL",
@@ -47,6 +48,7 @@ __all__ = [
     "Text",
     "Token",
     "UUIDIdentifier",
+    "Upload",
     "Username",
     "check_columns",
     "resolve_public",
