@@ -109,7 +109,7 @@ def test_nothing_of_our_strings_runs(viewer: Viewer, policy: HTMLPolicy) -> None
 
 
 @needs_corpora
-@pytest.mark.parametrize(("level", "least"), [("exec", 0.98), ("interaction", 0.9)])
+@pytest.mark.parametrize(("level", "least"), [("exec", 0.98), ("interaction", 0.95)])
 def test_published_attacks_run_when_they_are_raw(viewer: Viewer, level: str, least: float) -> None:
     """Strings that ran in somebody's Chromium are seen to run here, at once or when touched."""
     rows = read_rows("detection/public.jsonl")
