@@ -7,7 +7,7 @@ from stockade.authorization import (
     require_permission,
     require_role,
 )
-from stockade.core.dependencies import current_principal
+from stockade.core.dependencies import current_principal, optional_principal
 from stockade.core.identity import Principal
 from stockade.gate.dependencies import body_limit, public
 from stockade.rate_limiting import rate_limit, unlimited
@@ -21,6 +21,7 @@ __all__ = [
     "Stockade",
     "body_limit",
     "current_principal",
+    "optional_principal",
     "public",
     "rate_limit",
     "require_admin_role",

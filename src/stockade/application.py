@@ -292,7 +292,9 @@ class Stockade:
 
     def _require_accounts(self) -> None:
         needs = [
-            plan.label for plan in self._guard.plans.values() if plan.access is Access.PRINCIPAL
+            plan.label
+            for plan in self._guard.plans.values()
+            if plan.access is Access.PRINCIPAL or plan.optional
         ]
         if needs and self._accounts is None:
             message = (

@@ -73,6 +73,27 @@ class CurrentPrincipal(SecurityBase):
         return caller_of(require_exchange(connection.scope))
 
 
+class OptionalPrincipal:
+    """Dependency that gives the verified caller of an open route, or None.
+
+    Credentials that come are verified before the body is read: those that do not hold are 401, so
+    that nobody is taken for a stranger because a token has just expired. It opens nothing: the
+    route needs `public` as well.
+    """
+
+    def __init__(self) -> None:
+        policy = Policy(optional=True, origins=("optional_principal",))
+        attach_to_dependency(self, policy)
+
+    async def __call__(self, connection: HTTPConnection) -> Principal | None:
+        """Return the caller, or None where no credentials came.
+
+        Raises:
+            ConfigurationError: Stockade is not installed on the application.
+        """
+        return require_exchange(connection.scope).principal
+
+
 def caller_of(exchange: Exchange) -> Principal:
     """Return the caller of a request that the gate has let through.
 
@@ -85,4 +106,5 @@ def caller_of(exchange: Exchange) -> Principal:
     return principal
 
 
+optional_principal = OptionalPrincipal()
 current_principal = CurrentPrincipal(Policy(authenticated=True, origins=("current_principal",)))

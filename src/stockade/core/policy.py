@@ -36,6 +36,7 @@ class Policy:
     Args:
         public: Reasons for which the route is open to anybody.
         authenticated: Whether somebody must be signed in.
+        optional: Whether credentials that come to an open route are verified. It opens nothing.
         roles: Sets of tenant roles; the caller needs one of each set.
         permissions: Permissions the caller needs, all of them.
         limits: Rate limits on top of, or in place of, the default ones.
@@ -50,6 +51,7 @@ class Policy:
 
     public: tuple[str, ...] = ()
     authenticated: bool = False
+    optional: bool = False
     roles: tuple[frozenset[str], ...] = ()
     permissions: frozenset[str] = frozenset()
     limits: tuple[LimitRule, ...] = ()
@@ -105,6 +107,7 @@ def _join(left: Policy, right: Policy) -> Policy:
         left,
         public=_unique(left.public + right.public),
         authenticated=left.authenticated or right.authenticated,
+        optional=left.optional or right.optional,
         roles=_unique(left.roles + right.roles),
         permissions=left.permissions | right.permissions,
         limits=_unique(left.limits + right.limits),

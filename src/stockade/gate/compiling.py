@@ -83,15 +83,18 @@ class PlanCompiler:
             route=f"{','.join(sorted(leaf.methods))} {leaf.template}",
             login=leaf.name in _LOGIN_ROUTES,
         )
+        optional = policy.optional and access is Access.PUBLIC
         return Plan(
             route=leaf.template,
             label=leaf.label,
             access=access,
             policy=policy,
+            optional=optional,
             rules=bool(policy.roles or policy.permissions or policy.step_up),
             before=limits.before,
             after=limits.after,
-            together=limits.together,
+            # An open route has one limit, for a caller who is known from the start as well.
+            together=limits.before if optional else limits.together,
             body_limit=policy.body_limit,
             content=self._content_of(leaf, policy),
             # A 404 is no permission: middleware that puts another answer in its place is refused.

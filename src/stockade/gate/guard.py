@@ -103,6 +103,12 @@ class Guard:
             exchange.body_limit = plan.body_limit
         access = plan.access
         asks = access is not Access.PUBLIC and access is not Access.DOCS
+        if plan.optional:
+            asks = (
+                exchange.authorization is not None
+                or exchange.api_key is not None
+                or exchange.browser is not None
+            )
         too_large = exchange.content_length > exchange.body_limit
         # Nothing is verified here, so an unknown caller has bought no work before the first limit.
         known = self._authenticator.peek(exchange) if asks and not too_large else None

@@ -33,6 +33,7 @@ class Plan:
         label: Methods, template and endpoint, for messages.
         access: Who has to be there.
         policy: The joined policy.
+        optional: Whether credentials that come to an open route are verified.
         rules: Whether roles, permissions or the age of the sign-in have to be looked at.
         before: Limits that are checked before anybody is authenticated.
         after: Limits that are checked once the caller is known.
@@ -48,6 +49,7 @@ class Plan:
     label: str
     access: Access
     policy: Policy
+    optional: bool
     rules: bool
     before: CompiledLimits | None
     after: CompiledLimits | None
