@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stockade.authentication import (
     AccessTokens,
-    BcryptHasher,
     BearerAuthenticator,
     HashingPool,
     PasswordSignIn,
@@ -17,6 +16,7 @@ from stockade.authentication.api_keys import APIKeys
 from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.discovery import HTTPReader
+from stockade.authentication.hashers import choose_hasher
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
@@ -139,6 +139,7 @@ class Stockade:
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
         )
+        self._hasher = choose_hasher(settings.authentication)
         self._services: SignInServices | None = None
         self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
         self._cross_site = self._make_cross_site_guard()
@@ -327,9 +328,8 @@ class Stockade:
             raise ConfigurationError(message)
         if self._services is None:
             settings = self.settings.authentication
-            hasher = BcryptHasher(cost=settings.bcrypt_cost)
             self._services = SignInServices(
-                sign_in=PasswordSignIn(self._accounts, hasher, self._pool),
+                sign_in=PasswordSignIn(self._accounts, self._hasher, self._pool),
                 sessions=Sessions(
                     self._sessions,
                     self._accounts,

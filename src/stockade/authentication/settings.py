@@ -63,6 +63,10 @@ class AuthenticationSettings(BaseModel):
         identity_cache_lifetime: How long an account read from the database is believed, in seconds;
             a revoked role or a deactivated account takes effect within this time.
         identity_cache_size: Accounts that are remembered per process.
+        password_hash: How new passwords are hashed. Hashes of the other kind go on, and are
+            replaced at the next sign-in.
+        argon2_memory: KiB that one hash of Argon2id takes; times ``hashing_threads`` at once.
+        argon2_time: Passes of Argon2id over its memory.
         bcrypt_cost: Work factor of bcrypt, as a power of two.
         hashing_threads: Passwords that are hashed at the same time, off the event loop.
         hashing_queue: Sign-ins that may wait for a hashing thread; more are answered 503.
@@ -103,6 +107,9 @@ class AuthenticationSettings(BaseModel):
     token_cache_size: int = Field(default=10_000, ge=0, le=1_000_000)
     identity_cache_lifetime: float = Field(default=1.0, ge=0, le=5)
     identity_cache_size: int = Field(default=10_000, ge=1, le=1_000_000)
+    password_hash: Literal["argon2id", "bcrypt"] = "bcrypt"  # noqa: S105 - the name of an algorithm
+    argon2_memory: int = Field(default=19_456, ge=7_168, le=1_048_576)
+    argon2_time: int = Field(default=2, ge=1, le=20)
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     hashing_threads: int = Field(default=2, ge=1, le=64)
     hashing_queue: int = Field(default=32, ge=1, le=10_000)

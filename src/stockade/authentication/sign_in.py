@@ -8,9 +8,10 @@ from stockade.authentication.errors import InvalidCredentialsError
 from stockade.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from stockade.authentication.hashers import PasswordHasher
     from stockade.authentication.interfaces import AccountStore
     from stockade.authentication.models import Account
-    from stockade.authentication.passwords import BcryptHasher, HashingPool
+    from stockade.authentication.passwords import HashingPool
 
 # Longer input can't belong to an account; it is cut off before any work (RFC 5321, section
 # 4.5.3.1.3).
@@ -27,7 +28,7 @@ class PasswordSignIn:
         pool: Runs the check off the event loop.
     """
 
-    def __init__(self, accounts: AccountStore, hasher: BcryptHasher, pool: HashingPool) -> None:
+    def __init__(self, accounts: AccountStore, hasher: PasswordHasher, pool: HashingPool) -> None:
         self._accounts = accounts
         self._hasher = hasher
         self._pool = pool

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -100,6 +101,22 @@ def _bound_integer(node: Node) -> None:
         node["ge"] = MIN_INTEGER
     if "le" not in node and "lt" not in node:
         node["le"] = MAX_INTEGER
+
+
+def _check_literal(node: Node) -> None:
+    """Keep true from standing for 1, and 1.0 for either: to Python, they are equal."""
+    if all(isinstance(value, str) for value in node["expected"]):
+        # Strings are exact already, and a discriminator has to stay readable for Pydantic.
+        return
+    members = [value for value in node["expected"] if isinstance(value, Enum)]
+    expected = [*node["expected"], *(member.value for member in members)]
+
+    def check(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        if not any(type(value) is type(each) and value == each for each in expected):
+            raise PydanticKnownError("literal_error", {"expected": "one of the allowed values"})
+        return value
+
+    _guard(node, check)
 
 
 def _check_string(node: Node) -> None:
@@ -203,7 +220,7 @@ def _not_numeric(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
 
 _GUARDS: Final[dict[str, Callable[[Any], Any]]] = {
     "bytes": _spelled("bytes_type", "", bytes),
-    "date": _spelled("date_type", r"[0-9]{4}-", date),
+    "date": _spelled("date_type", r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", date),
     "datetime": _spelled("datetime_type", r"[0-9]{4}-", datetime),
     "decimal": _decimal,
     "lax-or-strict": _not_numeric,
@@ -223,6 +240,7 @@ _RULES: Final[dict[str, Callable[[Node], None]]] = {
     "enum": _guard_enum,
     "function-after": _limit_input,
     "int": _bound_integer,
+    "literal": _check_literal,
     "str": _check_string,
     "time": _check_offset,
 }
