@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Final
 
 RUN: Final = "alert(1)"
@@ -86,3 +87,39 @@ ODDITIES: Final = (
     "<base href=https://evil.example/><a href=x>a</a><meta http-equiv=refresh content='0;url=/x'>",
 )
 """Markup that parsers repair, read in another mode, or could read in two ways; and plain text."""
+
+_ELEMENTS: Final = (
+    *("a", "annotation-xml", "b", "blockquote", "body", "br", "button", "caption", "code", "col"),
+    *("colgroup", "dd", "desc", "details", "div", "dl", "em", "figure", "font", "foreignObject"),
+    *("form", "frameset", "h1", "head", "html", "i", "iframe", "image", "img", "input", "li"),
+    *("malignmark", "marquee", "math", "mglyph", "mi", "mtext", "nobr", "noembed", "noframes"),
+    *("noscript", "object", "option", "p", "plaintext", "pre", "q", "script", "select", "span"),
+    *("style", "summary", "svg", "table", "tbody", "td", "template", "textarea", "title", "tr"),
+    *("u", "ul", "xmp"),
+)
+_ATTRIBUTES: Final = (
+    *("", "", "", " href=/x", " id=a", " cite=x", " width=5", " start=3", " colspan=2"),
+    *(' href="//evil.example"', ' href="/\\evil.example"', ' encoding="text/html"', " alt=`"),
+    *(f" onclick={RUN}", f" src=x onerror={RUN}", f' href="javascript:{RUN}"'),
+    f' title="</style></textarea><img src=x onerror={RUN}>"',
+    f' title="--&gt;<img src=x onerror={RUN}>"',
+    f""" title='"><img src=x onerror={RUN}>'""",
+)
+_TEXTS: Final = (
+    *("a", "\n\n", "\r\n", "<!--", "-->", "--!>", "<![CDATA[", "]]>", "<?x", "<", "</", "<!"),
+    *("&#13;", "&#0;", "\0", "&amp", "\xa0", f"&lt;img src=x onerror={RUN}&gt;", ATTACKS["image"]),
+)
+
+
+def draw_markup(source: random.Random) -> str:
+    """Draw markup in no good order, from what parsers have special rules for."""
+    parts = []
+    for _ in range(source.randint(2, 14)):
+        kind = source.random()
+        if kind < 0.5:
+            parts.append(f"<{source.choice(_ELEMENTS)}{source.choice(_ATTRIBUTES)}>")
+        elif kind < 0.75:
+            parts.append(f"</{source.choice(_ELEMENTS)}>")
+        else:
+            parts.append(source.choice(_TEXTS))
+    return "".join(parts)
