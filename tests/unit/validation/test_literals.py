@@ -1,4 +1,4 @@
-from enum import Enum
+from enum import Enum, IntEnum, StrEnum
 from typing import Annotated, Literal
 
 import pytest
@@ -11,6 +11,38 @@ class Level(Enum):
     """A member that a literal can name."""
 
     HIGH = "high"
+
+
+class Size(IntEnum):
+    """A member that is a number."""
+
+    SMALL = 1
+
+
+class Colour(StrEnum):
+    """A member that is a text."""
+
+    RED = "red"
+
+
+class Named(Schema):
+    """Values that are members of enumerations."""
+
+    size: Literal[Size.SMALL] = Size.SMALL
+    colour: Literal[Colour.RED] = Colour.RED
+
+
+@pytest.mark.parametrize("body", [{"size": 1}, {"colour": "red"}, {"size": Size.SMALL}])
+def test_a_member_is_named_by_its_value(body: dict[str, object]) -> None:
+    """As JSON spells it."""
+    Named.model_validate(body)
+
+
+@pytest.mark.parametrize("body", [{"size": True}, {"size": 1.0}, {"colour": "blue"}])
+def test_what_is_only_equal_is_no_member(body: dict[str, object]) -> None:
+    """The same holds for them."""
+    with pytest.raises(ValidationError):
+        Named.model_validate(body)
 
 
 class Chosen(Schema):
