@@ -33,6 +33,8 @@ _SINGLE: Final = (
 _COOKIE: Final = SESSION_COOKIE.encode("ascii")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,512}")
 _LONGEST_LENGTH: Final = 18
+# What decoders make of bytes that are no UTF-8.
+_REPLACED: Final = re.compile("[\ud800-\udfff\ufffd]")
 # Identifiers that are made at once: one call to the system costs more than the rest of the request
 # identifier.
 _IDS_AT_ONCE: Final = 128
@@ -92,13 +94,12 @@ class RequestReader:
             reason = "web.duplicate_header"
         elif not self._hosts.is_allowed(host):
             reason = "web.host_not_allowed"
-        length = headers.get(b"content-length")
-        if length is not None:
-            # ASCII digits alone: int() would take a sign, spaces and underscores as well.
-            if length.isdigit() and len(length) <= _LONGEST_LENGTH:
-                exchange.content_length = int(length)
-            else:
+        if b"content-length" in headers:
+            length = _read_length(headers)
+            if length is None:
                 reason = reason or "web.bad_content_length"
+            else:
+                exchange.content_length = length
         return exchange, reason
 
     def _refuse_size(
@@ -115,12 +116,15 @@ class RequestReader:
         if len(pairs) > self._max_headers or size > self._max_header_bytes:
             return "web.headers_too_large"
         query = scope.get("query_string", b"")
-        path = scope.get("raw_path") or b""
-        if len(query) + len(path) > self._max_url:
+        path = scope["path"]
+        # Servers need not tell how the path was spelled.
+        raw_path = scope.get("raw_path")
+        if len(query) + len(raw_path or path) > self._max_url:
             return "web.url_too_long"
-        if "\0" in scope["path"] or not (_is_text(query) and _is_text(path)):
+        if "\0" in path or not _is_text(query):
             return "web.url_encoding"
-        return None
+        told = _is_text(raw_path) if raw_path else _is_whole(path)
+        return None if told else "web.url_encoding"
 
     def _read_forwarded(
         self,
@@ -165,6 +169,17 @@ class RequestIds:
 _ids = RequestIds()
 
 
+def _read_length(headers: Mapping[bytes, bytes]) -> int | None:
+    """Return how long a body is said to be, or None if that is not clear."""
+    length = headers[b"content-length"]
+    if b"transfer-encoding" in headers:
+        # One of two readers in a row goes by the length and one by the chunks, and what is left
+        # over is a request of its own for one of them (RFC 9112, section 11.2).
+        return None
+    # ASCII digits alone: int() would take a sign, spaces and underscores as well.
+    return int(length) if length.isdigit() and len(length) <= _LONGEST_LENGTH else None
+
+
 def _read_scheme(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
     scheme: str = scope.get("scheme", "http")
     forwarded = headers.get(b"x-forwarded-proto", b"").strip().lower()
@@ -204,6 +219,11 @@ def _is_text(escaped: bytes) -> bool:
         return "\0" not in unquote_to_bytes(escaped).decode("utf-8") and escaped.isascii()
     except UnicodeDecodeError:
         return False
+
+
+def _is_whole(path: str) -> bool:
+    """Tell whether nothing of a path that a server has decoded was put in the place of bytes."""
+    return path.isascii() or not _REPLACED.search(path)
 
 
 def _has_duplicates(pairs: list[tuple[bytes, bytes]]) -> bool:

@@ -2,6 +2,7 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -253,3 +254,64 @@ def test_a_forked_process_makes_identifiers_of_its_own() -> None:
 def test_only_digits_are_a_length(length: bytes) -> None:
     """What a lenient reader would take for a number is refused."""
     assert read((b"content-length", length))[1] == "web.bad_content_length"
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["length first", "chunks first"])
+def test_a_body_has_one_kind_of_length(order: int) -> None:
+    """A length and chunks are two answers to where the next request begins."""
+    both = [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")][::order]
+    assert read(*both)[1] == "web.bad_content_length"
+    assert read((b"transfer-encoding", b"chunked"))[1] is None
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        b"/a b",
+        b"/%7Euser;v=1/@me:x",
+        b"/caf%C3%A9/%F0%9F%98%80",
+        b"/100%",
+        b"/%zz/%u0041",
+        b"/%EF%BF%BD",
+        b"/..%2Fa//b",
+        b"/%2500",
+        b"",
+    ],
+    ids=repr,
+)
+def test_an_address_that_is_text_passes(spelled: bytes) -> None:
+    """Percent signs may stand for themselves, and are undone once."""
+    path = unquote(spelled.decode())
+    assert read(path=path, raw_path=spelled)[1] is None
+    assert read(query_string=b"a=" + spelled + b"&b=1+2&&=;")[1] is None
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        b"/%00",
+        b"/a%C0%AF",
+        b"/%ff",
+        b"/%ED%A0%80",
+        b"/%C3",
+        b"/%C3/%A9",
+        b"/\xc3\xa9",
+        b"/%F5%80%80%80",
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_an_address_that_is_no_text_is_refused(spelled: bytes, kind: str) -> None:
+    """Nothing is read in which something else was put in the place of bytes."""
+    path = unquote(spelled.decode("latin-1"))
+    assert read(type=kind, path=path, raw_path=spelled)[1] == "web.url_encoding"
+    assert read(type=kind, query_string=b"a=" + spelled)[1] == "web.url_encoding"
+
+
+@pytest.mark.parametrize("path", ["/\ufffd", "/" + chr(0xDCFF), "/a\0"], ids=ascii)
+def test_a_server_need_not_say_how_a_path_was_spelled(path: str) -> None:
+    """Then what it has decoded is looked at."""
+    for scope in ({"path": path}, {"path": path, "raw_path": None}):
+        assert read(**scope)[1] == "web.url_encoding"
+    assert read(path="/caf\u00e9/\U0001f600")[1] is None
+    assert read(path="/" + "a" * 20_000)[1] == "web.url_too_long"
