@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio.lowlevel import checkpoint
 from fastapi import params
 
 from stockade.errors import DeniedError
@@ -78,7 +79,12 @@ class CheckedBody:
         """
         exchange = self._exchange
         check = self._check
-        message: Message = {"type": "http.request"} if check.has_more else await self._receive()
+        if check.has_more:
+            # What was compressed comes without waiting for the client: let others have their turn.
+            await checkpoint()
+            message: Message = {"type": "http.request"}
+        else:
+            message = await self._receive()
         if message["type"] != "http.request":
             return message
         if exchange.body_refusal is not None:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
+from anyio import create_task_group
+from anyio.lowlevel import checkpoint
 from fastapi import Body, Depends, FastAPI, File, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
@@ -13,8 +15,11 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stockade import body_limit, current_principal, public
+from stockade.core.exchange import Exchange
 from stockade.errors import ConfigurationError
+from stockade.gate.content import CheckedBody
 from stockade.validation.bounds import unbounded
+from stockade.validation.content import ContentLimits, ContentRules
 from tests.unit.gate.apps import Protected, serve
 
 JSON = {"content-type": "application/json"}
@@ -252,6 +257,37 @@ def test_a_bomb_is_413(client: TestClient, protected: Protected, path: str) -> N
         response = client.post(path, content=bomb, headers=headers)
         assert problem_of(response) == (413, "body_too_large")
         assert protected.names()[-1] == "validation.body_too_large"
+
+
+async def test_others_have_their_turn_while_a_body_is_decompressed() -> None:
+    """The portions of one large part come one by one, not all before anything else runs."""
+    rules = ContentRules((), ContentLimits(text=10_000_000))
+    headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+    check = rules.open(headers, limit=lambda: 10_000_000)
+    assert check is not None
+    body = gzip.compress(b" " * 5_000_000 + b"1")
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    exchange = Exchange(None, "r-1", "192.0.2.1", "http", 10_000_000)
+    checked = CheckedBody(check, exchange, receive, lambda _: None)
+    turns = portions = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await checkpoint()
+
+    async with create_task_group() as group:
+        group.start_soon(other)
+        await checkpoint()
+        while (await checked.receive())["more_body"]:
+            portions += 1
+        group.cancel_scope.cancel()
+    assert portions >= 19
+    assert turns >= portions
 
 
 def test_other_codings_are_415(client: TestClient) -> None:
