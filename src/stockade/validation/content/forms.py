@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # RFC 2046, section 5.1.1.
 _LONGEST_BOUNDARY: Final = 70
 _DISPOSITION: Final = b"content-disposition"
+# Some clients begin or end a form with one, or write two.
+_SPARE_SEPARATORS: Final = 16
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 
 
@@ -42,12 +44,14 @@ class URLEncodedScanner:
     def __init__(self, limits: ContentLimits) -> None:
         self._limits = limits
         self._fields = 0
-        self._field = bytearray()
+        self._separators = 0
+        self._name = bytearray()
+        self._value = bytearray()
         self._parser = QuerystringParser(
             {
                 "on_field_start": self._start,
-                "on_field_name": self._extend,
-                "on_field_data": self._extend,
+                "on_field_name": self._extend_name,
+                "on_field_data": self._extend_value,
                 "on_field_end": self._end,
             }
         )
@@ -63,30 +67,35 @@ class URLEncodedScanner:
             MalformedRequestError: It is no form, or no UTF-8.
             InvalidBodyError: It breaks a rule.
         """
+        # The parser looks at each of them by itself, and calls nobody where no field is between.
+        self._separators += data.count(b"&")
+        if self._separators > self._limits.fields + _SPARE_SEPARATORS:
+            raise invalid("form_too_many_fields", limit=self._limits.fields)
         _feed(self._parser, data, last=last)
 
     def _start(self) -> None:
         self._fields += 1
         if self._fields > self._limits.fields:
             raise invalid("form_too_many_fields", limit=self._limits.fields)
-        self._field.clear()
+        self._name.clear()
+        self._value.clear()
 
-    def _extend(self, data: bytes, start: int, end: int) -> None:
-        if len(self._field) + end - start > self._limits.text:
+    def _extend_name(self, data: bytes, start: int, end: int) -> None:
+        self._require_room(end - start)
+        self._name += data[start:end]
+
+    def _extend_value(self, data: bytes, start: int, end: int) -> None:
+        self._require_room(end - start)
+        self._value += data[start:end]
+
+    def _require_room(self, size: int) -> None:
+        if len(self._name) + len(self._value) + size > self._limits.text:
             raise invalid("form_field_too_long", limit=self._limits.text)
-        self._field += data[start:end]
 
     def _end(self) -> None:
-        # Bytes beyond ASCII have to be percent-encoded; Starlette would read them as Latin-1.
-        if not self._field.isascii():
-            raise malformed("not_utf8")
-        plain = unquote_to_bytes(bytes(self._field)) if b"%" in self._field else self._field
-        try:
-            text = plain.decode("utf-8")
-        except UnicodeDecodeError:
-            raise malformed("not_utf8") from None
-        if "\0" in text:
-            raise invalid("string_unstorable")
+        # Each by itself: half of a character in the name and half in the value are no text.
+        _check_escaped(self._name)
+        _check_escaped(self._value)
 
 
 class MultipartScanner:
@@ -117,6 +126,8 @@ class MultipartScanner:
         self._value = bytearray()
         self._disposition: bytes | None = None
         self._is_file = False
+        self._begun = False
+        self._ended = False
         self._decoder = _UTF8()
         self._parser = MultipartParser(
             boundary,
@@ -128,6 +139,7 @@ class MultipartScanner:
                 "on_headers_finished": self._end_headers,
                 "on_part_data": self._extend,
                 "on_part_end": self._end,
+                "on_end": self._finish,
             },
         )
 
@@ -139,10 +151,15 @@ class MultipartScanner:
             last: Whether nothing follows.
 
         Raises:
-            MalformedRequestError: It is no form, or a field is no UTF-8.
+            MalformedRequestError: It is no form, a field is no UTF-8, or the last boundary is
+                missing.
             InvalidBodyError: It breaks a rule.
         """
+        self._begun = self._begun or bool(data)
         _feed(self._parser, data, last=last)
+        if last and self._begun and not self._ended:
+            # Starlette would drop the part that has no end, and take the others for the form.
+            raise malformed("form")
 
     def _start(self) -> None:
         self._disposition = None
@@ -193,6 +210,9 @@ class MultipartScanner:
         if not self._is_file:
             _decode(self._decoder, b"", last=True)
 
+    def _finish(self) -> None:
+        self._ended = True
+
 
 def _feed(parser: _Parser, data: bytes, *, last: bool) -> None:
     try:
@@ -202,6 +222,14 @@ def _feed(parser: _Parser, data: bytes, *, last: bool) -> None:
             parser.finalize()
     except FormParserError:
         raise malformed("form") from None
+
+
+def _check_escaped(escaped: bytearray) -> None:
+    # Bytes beyond ASCII have to be percent-encoded; Starlette would read them as Latin-1.
+    if not escaped.isascii():
+        raise malformed("not_utf8")
+    plain = unquote_to_bytes(bytes(escaped)) if b"%" in escaped else bytes(escaped)
+    _decode(_UTF8(), plain, last=True)
 
 
 def _decode(decoder: codecs.IncrementalDecoder, data: bytes, *, last: bool) -> None:

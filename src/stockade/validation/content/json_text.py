@@ -3,7 +3,8 @@
 A parser takes what is valid: `json.loads` recurses as deep as the text does, keeps the last of two
 members of one name, and reads ``NaN``, ``Infinity`` and ``1e999``. Behind it, readers disagree
 about what was sent, and the memory is spent. This scanner holds no more than the names of the
-objects it is inside of; whether the text is JSON at all is left to the parser.
+objects it is inside of; whether the text is JSON at all is left to the parser, but for what could
+make a parser read another text than was looked through.
 
 Source: RFC 8259, sections 4, 6, 8.1 and 9; CWE-400; CWE-436; ASVS 5.0 V1.5.3.
 """
@@ -14,6 +15,8 @@ import codecs
 import json
 import math
 import re
+from hashlib import blake2b
+from io import StringIO
 from typing import TYPE_CHECKING, Final
 
 from stockade.validation.content.errors import invalid, malformed
@@ -57,7 +60,12 @@ _NUMBER_AT_END: Final = re.compile(r"[0-9+\-.eE]*+\Z")
 _EXPONENT: Final = re.compile(r"[0-9.]++[eE][+]?[0-9]++")
 _SHORTEST_LARGE: Final = 5
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-_LONGEST_ESCAPE: Final = 6
+# A character beyond U+FFFF is two escapes.
+_LONGEST_ESCAPE: Final = 12
+_LONGEST_KEPT_NAME: Final = 64
+# A member or item takes at most five steps, and a text that comes in two parts is cut at one place.
+# What takes more is no JSON: its steps have no values, so that no other limit would end it.
+_STEPS_PER_VALUE: Final = 8
 _BOM: Final = "\ufeff"
 
 
@@ -148,6 +156,7 @@ class _Steps:
         "_escaped",
         "_inside",
         "_last",
+        "_left",
         "_length",
         "_limits",
         "_names",
@@ -169,8 +178,9 @@ class _Steps:
         self._number = ""
         self._inside = False
         self._escaped = False
-        self._parts: list[str] = []
+        self._parts = StringIO()
         self._length = 0
+        self._left = _STEPS_PER_VALUE * (limits.values + 1)
         self._started = False
 
     def feed(self, data: bytes, *, last: bool) -> None:
@@ -178,8 +188,15 @@ class _Steps:
             text = self._decode(data, last)
         except UnicodeDecodeError:
             raise malformed("not_utf8") from None
-        if not text:
-            return
+        if "\0" in text:
+            # JSON has no NUL, and what has one is UTF-16 or UTF-32 for `json.loads`.
+            raise invalid("json_invalid")
+        if text:
+            self._read(text, last=last)
+        if last and (self._inside or self._names):
+            raise invalid("json_invalid")
+
+    def _read(self, text: str, *, last: bool) -> None:
         if not self._started:
             self._started = True
             text = text.removeprefix(_BOM)
@@ -191,6 +208,7 @@ class _Steps:
         if self._number:
             text = self._number + text
             self._number = ""
+        self._left += _STEPS_PER_VALUE
         self._scan(text, last=last)
 
     # One loop over the grammar: a call for each step would cost more than the step.
@@ -198,7 +216,11 @@ class _Steps:
         names = self._names
         members = names[-1] if names else None
         longest = self._limits.text
+        left = self._left
         for match in _STEP.finditer(text):
+            left -= 1
+            if left < 0:
+                raise invalid("json_invalid")
             kind = match.lastindex
             if kind in _PLAIN:
                 if match.end() - match.start() > longest:
@@ -235,11 +257,12 @@ class _Steps:
             elif match.group() == '"':
                 # Nothing ends the string, so that it takes all the rest.
                 self._continue(text, match.end())
-                return
+                break
             else:
                 # NaN and Infinity, in the spelling of parsers that take them.
                 raise invalid("json_not_finite" if match.group() in "NI" else "json_invalid")
-        if not last:
+        self._left = left
+        if not (last or self._inside):
             self._keep_number(text)
 
     def _open(self, bracket: str) -> set[str] | None:
@@ -253,6 +276,9 @@ class _Steps:
         return members
 
     def _add_name(self, name: str, members: set[str] | None) -> None:
+        if len(name) > _LONGEST_KEPT_NAME:
+            # Names would be all that the scanner's memory could grow by.
+            name = blake2b(name.encode("utf-8")).hexdigest()
         if members is None or name in members:
             raise invalid("json_invalid" if members is None else "json_duplicate_key")
         members.add(name)
@@ -317,11 +343,11 @@ class _Steps:
         self._length += end - start
         if self._length > _LONGEST_ESCAPE * self._limits.text:
             raise invalid("body_text_too_long", limit=self._limits.text)
-        self._parts.append(text[start:end])
+        self._parts.write(text[start:end])
         if not closed:
             return -1
-        whole = "".join(self._parts)
-        self._parts.clear()
+        whole = self._parts.getvalue()
+        self._parts = StringIO()
         self._inside = False
         self._last = self._check_string(whole)
         return end + 1

@@ -11,7 +11,8 @@ class ContentLimits:
 
     Args:
         depth: Most levels of objects and arrays within each other in JSON.
-        values: Most members of objects and items of arrays in JSON, all together.
+        values: Most members of objects and items of arrays in JSON, all together; an empty array
+            counts as one more.
         text: Most characters of a string in JSON, and bytes of a field of a form.
         fields: Most fields of a form that are no files.
         files: Most files of a form.

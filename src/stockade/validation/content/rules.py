@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from stockade.errors import UnsupportedMediaTypeError
+from stockade.errors import DeniedError, UnsupportedMediaTypeError
 from stockade.validation.content.encodings import CODINGS, Inflater
 from stockade.validation.content.errors import malformed
 from stockade.validation.content.forms import MultipartScanner, URLEncodedScanner
@@ -59,24 +59,25 @@ class ContentRules:
         known = dict(headers)
         content_type = known.get(b"content-type")
         coding = known.get(b"content-encoding")
-        announced = known.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in known
-        scanner = self._scanner(content_type, announced=announced)
-        inflater = None if coding is None else self._inflater(coding.strip().lower(), limit)
+        try:
+            scanner = self._scanner(content_type)
+            inflater = None if coding is None else self._inflater(coding.strip().lower(), limit)
+        except DeniedError as error:
+            if known.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in known:
+                raise
+            # Nothing may follow, as behind a GET; an endpoint can do without a body.
+            return BodyCheck(_Refusal(error), None)
         if scanner is None and inflater is None:
             return None
         return BodyCheck(scanner, inflater)
 
-    def _scanner(self, content_type: bytes | None, *, announced: bool) -> _Scanner | None:
+    def _scanner(self, content_type: bytes | None) -> _Scanner | None:
         if content_type is None or content_type == JSON:
             media_type = content_type
         else:
             media_type = read_media_type(content_type)
         if self.accepted and not self._takes(media_type):
-            refusal = _Refusal(self._refuse_type())
-            if announced:
-                raise refusal.error
-            # Nothing may follow; an endpoint can do without a body.
-            return refusal
+            raise self._refuse_type()
         if content_type is None:
             return None
         if media_type is None:
@@ -159,7 +160,7 @@ class BodyCheck:
 class _Refusal:
     """Refuses a body that nobody announced."""
 
-    def __init__(self, error: UnsupportedMediaTypeError) -> None:
+    def __init__(self, error: DeniedError) -> None:
         self.error = error
 
     def feed(self, data: bytes, *, last: bool) -> None:
