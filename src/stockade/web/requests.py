@@ -33,6 +33,8 @@ _SINGLE: Final = (
 _COOKIE: Final = SESSION_COOKIE.encode("ascii")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,512}")
 _LONGEST_LENGTH: Final = 18
+# Later ones have streams, which have no such header.
+_VERSIONS_OF_CONNECTIONS: Final = ("1.0", "1.1")
 # What decoders make of bytes that are no UTF-8.
 _REPLACED: Final = re.compile("[\ud800-\udfff\ufffd]")
 # Identifiers that are made at once: one call to the system costs more than the rest of the request
@@ -94,12 +96,8 @@ class RequestReader:
             reason = "web.duplicate_header"
         elif not self._hosts.is_allowed(host):
             reason = "web.host_not_allowed"
-        if b"content-length" in headers:
-            length = _read_length(headers)
-            if length is None:
-                reason = reason or "web.bad_content_length"
-            else:
-                exchange.content_length = length
+        if b"content-length" in headers and not _read_length(scope, headers, exchange):
+            reason = reason or "web.bad_content_length"
         return exchange, reason
 
     def _refuse_size(
@@ -169,15 +167,22 @@ class RequestIds:
 _ids = RequestIds()
 
 
-def _read_length(headers: Mapping[bytes, bytes]) -> int | None:
-    """Return how long a body is said to be, or None if that is not clear."""
+def _read_length(
+    scope: Mapping[str, Any], headers: Mapping[bytes, bytes], exchange: Exchange
+) -> bool:
+    """Note how long a body is said to be, and return whether that is clear."""
     length = headers[b"content-length"]
-    if b"transfer-encoding" in headers:
-        # One of two readers in a row goes by the length and one by the chunks, and what is left
-        # over is a request of its own for one of them (RFC 9112, section 11.2).
-        return None
+    # Of two readers in a row, one could go by the length and one by the chunks; what is left over
+    # would be a request of its own for one of them (RFC 9112, section 11.2).
+    alone = b"transfer-encoding" not in headers
     # ASCII digits alone: int() would take a sign, spaces and underscores as well.
-    return int(length) if length.isdigit() and len(length) <= _LONGEST_LENGTH else None
+    if alone and length.isdigit() and len(length) <= _LONGEST_LENGTH:
+        exchange.content_length = int(length)
+        return True
+    if scope.get("http_version", "1.1") in _VERSIONS_OF_CONNECTIONS:
+        # Where this body ends is unclear, and so is where the next request begins.
+        exchange.headers.append((b"connection", b"close"))
+    return False
 
 
 def _read_scheme(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:

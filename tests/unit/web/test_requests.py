@@ -260,8 +260,17 @@ def test_only_digits_are_a_length(length: bytes) -> None:
 def test_a_body_has_one_kind_of_length(order: int) -> None:
     """A length and chunks are two answers to where the next request begins."""
     both = [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")][::order]
-    assert read(*both)[1] == "web.bad_content_length"
-    assert read((b"transfer-encoding", b"chunked"))[1] is None
+    exchange, reason = read(*both)
+    assert reason == "web.bad_content_length"
+    assert exchange.headers == [(b"connection", b"close")]
+    exchange, reason = read((b"transfer-encoding", b"chunked"))
+    assert (reason, exchange.headers) == (None, [])
+
+
+def test_a_stream_has_no_connection_to_close() -> None:
+    """HTTP/2 forbids the header."""
+    exchange, reason = read((b"content-length", b"x"), http_version="2")
+    assert (reason, exchange.headers) == ("web.bad_content_length", [])
 
 
 @pytest.mark.parametrize(
