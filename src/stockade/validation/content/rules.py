@@ -55,8 +55,9 @@ class ContentRules:
             UnsupportedMediaTypeError: The endpoint takes no such body, and one is announced.
             MalformedRequestError: The headers do not say what the body is.
         """
-        # A second header of one of these names does not get past the wall.
-        known = dict(headers)
+        # A second header of one of these names does not get past the wall, but some servers append
+        # the trailers of a chunked body later. Whoever reads the body goes by the first.
+        known = dict(reversed(list(headers)))
         content_type = known.get(b"content-type")
         coding = known.get(b"content-encoding")
         try:

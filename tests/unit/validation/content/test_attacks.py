@@ -397,6 +397,14 @@ def test_a_body_is_looked_through_as_it_will_be_read(content_type: bytes) -> Non
         assert type(check._scanner).__name__ == expected
 
 
+def test_a_type_that_comes_later_changes_nothing() -> None:
+    """Some servers append trailers to the headers; Starlette reads the first of a name."""
+    headers = [(b"content-type", XX), (b"content-length", b"9"), (b"content-type", URL_ENCODED)]
+    check = ContentRules((MULTIPART, URL_ENCODED), LIMITS).open(headers, limit=lambda: 1)
+    assert check is not None
+    assert isinstance(check._scanner, MultipartScanner)
+
+
 @pytest.mark.parametrize("accepted", [(), (JSON,)], ids=["any", "json"])
 @pytest.mark.parametrize(
     "header",
