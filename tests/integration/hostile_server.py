@@ -8,7 +8,7 @@ import sys
 from typing import Annotated, Any
 
 import uvicorn
-from fastapi import Body, FastAPI, File, Form, Request, UploadFile
+from fastapi import Body, FastAPI, File, Form, Request, UploadFile, WebSocket
 from pydantic import BaseModel, Field
 
 from stockade import Settings, Stockade, body_limit, public
@@ -63,6 +63,12 @@ def make_app() -> FastAPI:
     @public("test")
     async def raw(request: Request) -> int:
         return len(await request.body())
+
+    @app.websocket("/socket")
+    @public("test")
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
 
     @app.post("/stream")
     @public("test")
