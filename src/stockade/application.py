@@ -16,11 +16,14 @@ from stockade.authentication.api_keys import APIKeys
 from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.discovery import HTTPReader
+from stockade.authentication.factors import make_second_factors
 from stockade.authentication.hashers import choose_hasher
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
+from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
+from stockade.authentication.routes_factors import FactorServices, make_factors_router
 from stockade.authentication.routes_keys import make_keys_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
@@ -46,6 +49,7 @@ from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.factors import MemoryFactorStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.tenancy.dependencies import TenantSessionDependency
@@ -62,7 +66,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import AccountStore
-    from stockade.authentication.interfaces import APIClientStore, SessionStore
+    from stockade.authentication.interfaces import APIClientStore, FactorStore, SessionStore
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.core.clock import Clock
     from stockade.events import EventSink
@@ -87,6 +91,7 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        factors: Where second factors live; the same holds for them.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -94,6 +99,7 @@ class Stockade:
         session: Dependency that gives an endpoint a session of its caller's tenant; the endpoint
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
+        factors_router: The routes of second factors, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
             ``app.include_router``.
@@ -111,6 +117,7 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        factors: FactorStore | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -129,6 +136,8 @@ class Stockade:
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
+        self._factors: FactorStore = factors or (own and own.factors) or MemoryFactorStore()
+        self._pending = PendingSignIns(self._keys, self._clock)
         self._api_keys = APIKeys(self._keys)
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
@@ -158,6 +167,12 @@ class Stockade:
 
         self.keys_router: APIRouter = make_keys_router(
             self._tokens.keys, open_policy=public("public keys are for everybody")
+        )
+        self.factors_router: APIRouter = make_factors_router(
+            self._require_factors,
+            open_policy=public("whoever gives a second factor is not signed in yet"),
+            events=self.events,
+            guard=self._cross_site,
         )
         self.api_keys_router: APIRouter = make_api_keys_router(
             self._require_api_clients, events=self.events
@@ -257,6 +272,7 @@ class Stockade:
         binder.bind()
         self._require_accounts()
         self._require_places(binder.tree)
+        self._require_enrolment(binder.tree)
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._headers)
         await prove_limits(self._limiter)
@@ -312,13 +328,26 @@ class Stockade:
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
+            ("stockade:factors", "factors_router", "factors", self._factors),
         ):
-            if route in names and isinstance(kept, MemorySessionStore | MemoryAPIClientStore):
+            if route in names and isinstance(
+                kept, MemorySessionStore | MemoryAPIClientStore | MemoryFactorStore
+            ):
                 message = (
                     f"{router} is for accounts of your own, and what it makes has no place: pass"
                     f" {place}= beside accounts="
                 )
                 raise ConfigurationError(message)
+
+    def _require_enrolment(self, tree: Tree) -> None:
+        """Refuse to ask for what nobody could give."""
+        names = {leaf.name for leaf in tree.leaves}
+        if self.settings.authorization.factor_required_for and "stockade:factors" not in names:
+            message = (
+                "STOCKADE_AUTHORIZATION__FACTOR_REQUIRED_FOR asks for second factors, and nobody"
+                " can enrol one: add app.include_router(stockade.factors_router)"
+            )
+            raise ConfigurationError(message)
 
     def _require_services(self) -> SignInServices:
         if self._accounts is None:
@@ -336,6 +365,7 @@ class Stockade:
                     access=self._tokens,
                     refresh=RefreshTokens(self._keys),
                     cookies=self._cookies,
+                    factors=FactorCheck(self._factors, self._pending),
                     settings=settings,
                     clock=self._clock,
                 ),
@@ -343,6 +373,22 @@ class Stockade:
                 throttle=self._make_throttle(self._accounts),
             )
         return self._services
+
+    def _require_factors(self) -> FactorServices:
+        sessions = self._require_services().sessions
+        attempts = None if self._attempts is None else LimitedAttempts(self._attempts)
+        factors = make_second_factors(
+            self._factors,
+            self._sessions,
+            attempts,
+            keys=self._keys,
+            settings=self.settings.authentication,
+            clock=self._clock,
+        )
+        accounts = self._accounts or _NoAccounts()
+        return FactorServices(
+            factors=factors, pending=self._pending, sessions=sessions, accounts=accounts
+        )
 
     def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
         if self._attempts is None:
@@ -427,6 +473,7 @@ class Stockade:
             docs=self.settings.api_docs,
             events=self.events,
             clock=self._clock,
+            factor_required_for=self.settings.authorization.factor_required_for,
         )
 
     def _make_planted_binder(self, app: Starlette, guard: Guard) -> Binder:

@@ -23,9 +23,11 @@ from stockade.storage.sql.migrate import VERSION_TABLE
 TABLES = {
     "stockade_api_clients",
     "stockade_api_secrets",
+    "stockade_recovery_codes",
     "stockade_sessions",
     "stockade_users",
     "stockade_tenants",
+    "stockade_totp",
     "stockade_memberships",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stockade.errors import StockadeError, StoreError, UnauthenticatedError
+from stockade.errors import ForbiddenError, StockadeError, StoreError, UnauthenticatedError
 
 
 class PasswordTooLongError(StockadeError):
@@ -65,3 +65,15 @@ class InvalidKeyError(UnauthenticatedError):
 
     def __init__(self, *, reason: str) -> None:
         super().__init__(reason=reason, challenge="ApiKey")
+
+
+class InvalidCodeError(ForbiddenError):
+    """A code of a second factor does not hold; which kind and why reads the same."""
+
+    code = "invalid_code"
+
+
+class FactorExistsError(ForbiddenError):
+    """The account has such a factor already, which has to be removed first."""
+
+    code = "factor_exists"

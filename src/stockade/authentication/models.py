@@ -48,6 +48,7 @@ class AccessToken:
         authenticated_at: When the subject last gave its password.
         token_id: Unique identifier (``jti``).
         session_id: The session that it belongs to (``sid``), if any.
+        factors: What the subject has proved itself with (``amr``).
     """
 
     user_id: UserId
@@ -57,6 +58,7 @@ class AccessToken:
     authenticated_at: datetime
     token_id: str
     session_id: str | None = None
+    factors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ class Session:
         revoked_at: When it was ended before that, if it was.
         device: What the client calls itself; untrusted, cut short.
         address: Address of the client at its last use.
+        factors: What the account has proved itself with in it.
     """
 
     session_id: str
@@ -88,6 +91,7 @@ class Session:
     revoked_at: datetime | None = None
     device: str = ""
     address: str = ""
+    factors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 from stockade.authentication.authenticator import check_account
 from stockade.authentication.errors import InvalidTokenError, ReusedTokenError
 from stockade.authentication.models import RefreshUse, Session
+from stockade.core.identity import Factor
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from stockade.authentication.interfaces import AccountStore, SessionStore
     from stockade.authentication.models import Account, IssuedToken, StoredSession
+    from stockade.authentication.pending import FactorCheck
     from stockade.authentication.refresh_tokens import RefreshToken, RefreshTokens
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.authentication.tokens import AccessTokens
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _LONGEST_DEVICE: Final = 200
 _LONGEST_ADDRESS: Final = 45
+_BY_PASSWORD: Final[frozenset[str]] = frozenset({Factor.PASSWORD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,7 @@ class Sessions:
         access: Makes access tokens.
         refresh: Makes and reads refresh tokens.
         cookies: Makes cookies.
+        factors: Asks for the second factor of accounts that have one.
         settings: Lifetimes.
         clock: Source of time.
     """
@@ -115,6 +119,7 @@ class Sessions:
         access: AccessTokens,
         refresh: RefreshTokens,
         cookies: RefreshTokens,
+        factors: FactorCheck,
         settings: AuthenticationSettings,
         clock: Clock,
     ) -> None:
@@ -123,22 +128,72 @@ class Sessions:
         self._access = access
         self._refresh = refresh
         self._cookies = cookies
+        self._factors = factors
         self._settings = settings
         self._clock = clock
 
-    async def begin(self, account: Account, client: Client) -> Grant:
+    async def begin(
+        self, account: Account, client: Client, *, factors: frozenset[str] = _BY_PASSWORD
+    ) -> Grant:
         """Begin a session for an account that has just proved who it is.
 
+        Args:
+            account: The account.
+            client: Who asks.
+            factors: What it has proved itself with.
+
         Raises:
-            StoreError: The sessions are away.
+            FactorRequiredError: The account has a second factor, and it was not given.
+            StoreError: The sessions or the factors are away.
         """
-        session = self._make(account, client)
+        await self._factors.require(account, factors=factors, in_browser=False)
+        return await self._add(account, self._make(account, client, factors))
+
+    async def _add(self, account: Account, session: Session) -> Grant:
         token = self._refresh.begin(session.session_id)
         digest = self._refresh.digests(token)[0]
         await self._store.add(session, digest=digest, keep=self._settings.sessions_per_account)
         return self._grant(account, session, token)
 
-    def _make(self, account: Account, client: Client) -> Session:
+    async def replace(
+        self, account: Account, session_id: str, client: Client, *, factors: frozenset[str]
+    ) -> Grant:
+        """End a session of an account and begin another one in its place, with other factors.
+
+        Whoever knew the old one has nothing of the new one (ASVS 5.0 V7.2.4). It ends no later
+        than the old one would have ended.
+
+        Raises:
+            InvalidTokenError: The account has no such session, or it has ended.
+            StoreError: The sessions are away.
+        """
+        session = await self._make_in_place(account, session_id, client, factors)
+        return await self._add(account, session)
+
+    async def replace_in_browser(
+        self, account: Account, session_id: str, client: Client, *, factors: frozenset[str]
+    ) -> tuple[Session, str]:
+        """Do the same as `replace` for a session that lives in a cookie.
+
+        Raises:
+            InvalidTokenError: The account has no such session, or it has ended.
+            StoreError: The sessions are away.
+        """
+        session = await self._make_in_place(account, session_id, client, factors)
+        return await self._add_in_browser(session)
+
+    async def _make_in_place(
+        self, account: Account, session_id: str, client: Client, factors: frozenset[str]
+    ) -> Session:
+        stored = await self._store.find(session_id)
+        if stored is None or stored.session.user_id != account.user_id:
+            raise InvalidTokenError(reason="authentication.session_over")
+        if self._clock.now() >= stored.session.expires_at or not await self.end(session_id):
+            raise InvalidTokenError(reason="authentication.session_over")
+        made = self._make(account, client, factors)
+        return replace(made, expires_at=min(made.expires_at, stored.session.expires_at))
+
+    def _make(self, account: Account, client: Client, factors: frozenset[str]) -> Session:
         now = self._clock.now()
         known = client.cut()
         return Session(
@@ -154,15 +209,27 @@ class Sessions:
             expires_at=now + self._settings.session_lifetime,
             device=known.device,
             address=known.address,
+            factors=factors,
         )
 
-    async def begin_in_browser(self, account: Account, client: Client) -> tuple[Session, str]:
+    async def begin_in_browser(
+        self, account: Account, client: Client, *, factors: frozenset[str] = _BY_PASSWORD
+    ) -> tuple[Session, str]:
         """Begin a session that lives in a cookie, and return it with the cookie's value.
 
+        Args:
+            account: The account.
+            client: Who asks.
+            factors: What it has proved itself with.
+
         Raises:
-            StoreError: The sessions are away.
+            FactorRequiredError: The account has a second factor, and it was not given.
+            StoreError: The sessions or the factors are away.
         """
-        session = self._make(account, client)
+        await self._factors.require(account, factors=factors, in_browser=True)
+        return await self._add_in_browser(self._make(account, client, factors))
+
+    async def _add_in_browser(self, session: Session) -> tuple[Session, str]:
         token = self._cookies.begin(session.session_id)
         digest = self._cookies.digests(token)[0]
         await self._store.add(session, digest=digest, keep=self._settings.sessions_per_account)

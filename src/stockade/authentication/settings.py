@@ -57,6 +57,10 @@ class AuthenticationSettings(BaseModel):
         attempts_per_account: Sign-ins to one account from all addresses together, in an hour; an
             address from which the account is signed in is exempt.
         attempts_in_all: Sign-ins to all accounts together, in a minute.
+        factor_attempts: Codes of a second factor that may be tried for one account in an hour, and
+            four times as many in a day; the addresses from which the account is signed in share as
+            many of their own.
+        totp_issuer: Name that authenticator apps show; `issuer` unless given.
         leeway: Clock difference to other machines that is forgiven.
         token_cache_size: Verified tokens that are remembered per process, so that a signature is
             checked once.
@@ -101,6 +105,8 @@ class AuthenticationSettings(BaseModel):
     attempts_per_address: int = Field(default=20, ge=1, le=100_000)
     attempts_per_account: int = Field(default=60, ge=1, le=100_000)
     attempts_in_all: int = Field(default=3000, ge=1, le=10_000_000)
+    factor_attempts: int = Field(default=10, ge=1, le=1000)
+    totp_issuer: str | None = Field(default=None, pattern=r"^[^:\x00-\x1f\x7f]{1,100}$")
     leeway: timedelta = Field(
         default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2)
     )

@@ -65,6 +65,26 @@ _KINDS = (
     EventKind(
         "authentication.api_key_changed", logging.INFO, "A key of a program was made or ended."
     ),
+    EventKind(
+        "authentication.factor_required",
+        logging.INFO,
+        "A first factor was right, and the second one is asked for.",
+    ),
+    EventKind(
+        "authentication.factor_failed",
+        logging.WARNING,
+        "A code of a second factor was refused; the reason code says why.",
+    ),
+    EventKind(
+        "authentication.factor_changed",
+        logging.WARNING,
+        "A second factor was turned on or removed, or its recovery codes were renewed.",
+    ),
+    EventKind(
+        "authentication.stepped_up",
+        logging.INFO,
+        "A caller gave a second factor in a session that goes on.",
+    ),
     EventKind("authentication.session_ended", logging.INFO, "A session was ended by its owner."),
     EventKind(
         "authentication.refresh_reused",

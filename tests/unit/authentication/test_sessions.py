@@ -10,11 +10,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from stockade.authentication import Account, AuthenticationSettings
 from stockade.authentication.errors import InvalidTokenError, ReusedTokenError
+from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.sessions import Client, Grant, Sessions
+from stockade.authentication.totp import TOTPFactor
 from stockade.core import UserId
 from stockade.crypto import KeyRing
+from stockade.errors import FactorRequiredError
 from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.storage.memory.factors import MemoryFactorStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from tests.clock import FrozenClock
 from tests.unit.authentication.helpers import ANA, NEW, OLD, make_tokens
@@ -32,6 +36,7 @@ class Bench:
         self.clock = FrozenClock()
         self.accounts = MemoryAccountStore([ANA])
         self.store = MemorySessionStore()
+        self.factors = MemoryFactorStore()
         self.settings = AuthenticationSettings.model_validate(
             {
                 "refresh_grace": GRACE,
@@ -51,6 +56,7 @@ class Bench:
             access=self.tokens,
             refresh=RefreshTokens(KeyRing(ring)),
             cookies=RefreshTokens(KeyRing(ring), prefix=COOKIE_PREFIX),
+            factors=FactorCheck(self.factors, PendingSignIns(KeyRing(ring), self.clock)),
             settings=self.settings,
             clock=self.clock,
         )
@@ -334,3 +340,68 @@ TestChains = Chains.TestCase
 TestChains.settings = profile(
     max_examples=60, stateful_step_count=30, deadline=timedelta(seconds=5)
 )
+
+
+async def confirm_factor(bench: Bench) -> None:
+    """Let the account have an authenticator app."""
+    factor = TOTPFactor(factor_id="1", user_id=ANA.user_id, sealed="", created_at=bench.clock.now())
+    await bench.factors.enrol_totp(factor)
+    await bench.factors.confirm_totp("1", step=1, now=bench.clock.now(), codes=())
+
+
+async def test_no_session_begins_without_the_second_factor() -> None:
+    """Whoever calls: neither with tokens nor in a cookie; a refresh needs none."""
+    bench = Bench()
+    before = await bench.begin()
+    await confirm_factor(bench)
+    with pytest.raises(FactorRequiredError):
+        await bench.begin()
+    with pytest.raises(FactorRequiredError):
+        await bench.sessions.begin_in_browser(ANA, LAPTOP)
+    with pytest.raises(FactorRequiredError):
+        await bench.sessions.begin(ANA, LAPTOP, factors=frozenset())
+    assert len(await bench.sessions.list(ANA.user_id)) == 1
+    factors = frozenset({"password", "totp"})
+    granted = await bench.sessions.begin(ANA, LAPTOP, factors=factors)
+    assert granted.session.factors == factors
+    assert (await bench.refresh(before.refresh)).session.factors == {"password"}
+    assert (await bench.refresh(granted.refresh)).session.factors == factors
+
+
+async def test_a_session_is_replaced_once() -> None:
+    """Of many at once one takes its place, with the same end; the old tokens are worth nothing."""
+    bench = Bench()
+    old = await bench.begin()
+    bench.clock.advance(600)
+    factors = frozenset({"totp"})
+    results = await asyncio.gather(
+        *(
+            bench.sessions.replace(ANA, old.session.session_id, LAPTOP, factors=factors)
+            for _ in range(20)
+        ),
+        return_exceptions=True,
+    )
+    (new,) = [each for each in results if isinstance(each, Grant)]
+    assert new.session.factors == factors
+    assert new.session.authenticated_at == bench.clock.now()
+    assert new.session.expires_at == old.session.expires_at
+    assert await bench.refusal(old.refresh) == "session_over"
+    assert (await bench.refresh(new.refresh)).session.session_id == new.session.session_id
+
+
+async def test_no_session_of_another_account_is_replaced() -> None:
+    """Nor one that is over or never was."""
+    bench = Bench()
+    bea = dataclasses.replace(ANA, user_id=UserId("bea"))
+    old = await bench.begin()
+    for account, session_id in ((bea, old.session.session_id), (ANA, "nothing")):
+        with pytest.raises(InvalidTokenError):
+            await bench.sessions.replace(account, session_id, LAPTOP, factors=frozenset())
+        with pytest.raises(InvalidTokenError):
+            await bench.sessions.replace_in_browser(
+                account, session_id, LAPTOP, factors=frozenset()
+            )
+    bench.clock.advance(LIFETIME)
+    with pytest.raises(InvalidTokenError):
+        await bench.sessions.replace(ANA, old.session.session_id, LAPTOP, factors=frozenset())
+    assert len(await bench.store.list_active(ANA.user_id, now=old.session.created_at)) == 1

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, DateTime, ForeignKey, Index, Integer, MetaData, String, Text, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Constraints with names of their own can be changed by later migrations on every database.
@@ -83,6 +95,8 @@ class SessionRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     previous_digest: Mapped[str | None] = mapped_column(String(64))
     rotated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # Names parted by spaces.
+    factors: Mapped[str] = mapped_column(String(100), server_default=text("''"))
 
 
 class APIClientRow(Base):
@@ -120,3 +134,29 @@ class APISecretRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class TOTPRow(Base):
+    """The authenticator app of an account."""
+
+    __tablename__ = "stockade_totp"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("stockade_users.id", ondelete="CASCADE"), unique=True
+    )
+    sealed: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_step: Mapped[int] = mapped_column(BigInteger)
+
+
+class RecoveryCodeRow(Base):
+    """The digest of a recovery code that was not used yet."""
+
+    __tablename__ = "stockade_recovery_codes"
+
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("stockade_users.id", ondelete="CASCADE"), primary_key=True
+    )
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
