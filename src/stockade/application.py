@@ -16,15 +16,19 @@ from stockade.authentication.api_keys import APIKeys
 from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.discovery import HTTPReader
+from stockade.authentication.enrolled import EnrolledFactors
 from stockade.authentication.factors import make_second_factors
 from stockade.authentication.hashers import choose_hasher
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
+from stockade.authentication.passkeys import Passkeys, make_passkeys
 from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
-from stockade.authentication.routes_factors import FactorServices, make_factors_router
+from stockade.authentication.routes_factor_sessions import FactorServices
+from stockade.authentication.routes_factors import make_factors_router
 from stockade.authentication.routes_keys import make_keys_router
+from stockade.authentication.routes_passkeys import make_passkeys_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
@@ -50,6 +54,7 @@ from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
 from stockade.storage.memory.factors import MemoryFactorStore
+from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.tenancy.dependencies import TenantSessionDependency
@@ -66,7 +71,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import AccountStore
-    from stockade.authentication.interfaces import APIClientStore, FactorStore, SessionStore
+    from stockade.authentication.interfaces import (
+        APIClientStore,
+        FactorStore,
+        PasskeyStore,
+        SessionStore,
+    )
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.core.clock import Clock
     from stockade.events import EventSink
@@ -76,6 +86,12 @@ if TYPE_CHECKING:
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
 
+_IN_MEMORY: Final = (
+    MemorySessionStore,
+    MemoryAPIClientStore,
+    MemoryFactorStore,
+    MemoryPasskeyStore,
+)
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -92,6 +108,7 @@ class Stockade:
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
         factors: Where second factors live; the same holds for them.
+        passkeys: Where passkeys live; the same holds for them.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -100,6 +117,7 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
         factors_router: The routes of second factors, for ``app.include_router``.
+        passkeys_router: The routes of passkeys, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
             ``app.include_router``.
@@ -118,6 +136,7 @@ class Stockade:
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
         factors: FactorStore | None = None,
+        passkeys: PasskeyStore | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -137,6 +156,8 @@ class Stockade:
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
         self._factors: FactorStore = factors or (own and own.factors) or MemoryFactorStore()
+        self._passkeys: PasskeyStore = passkeys or (own and own.passkeys) or MemoryPasskeyStore()
+        self._enrolled = EnrolledFactors(self._factors, self._passkeys)
         self._pending = PendingSignIns(self._keys, self._clock)
         self._api_keys = APIKeys(self._keys)
         self._limits_on = _limits_are_on(settings)
@@ -171,6 +192,13 @@ class Stockade:
         self.factors_router: APIRouter = make_factors_router(
             self._require_factors,
             open_policy=public("whoever gives a second factor is not signed in yet"),
+            events=self.events,
+            guard=self._cross_site,
+        )
+        self.passkeys_router: APIRouter = make_passkeys_router(
+            self._require_factors,
+            self._require_passkeys,
+            open_policy=public("whoever signs in with a passkey is not signed in yet"),
             events=self.events,
             guard=self._cross_site,
         )
@@ -329,10 +357,9 @@ class Stockade:
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
             ("stockade:factors", "factors_router", "factors", self._factors),
+            ("stockade:passkeys", "passkeys_router", "passkeys", self._passkeys),
         ):
-            if route in names and isinstance(
-                kept, MemorySessionStore | MemoryAPIClientStore | MemoryFactorStore
-            ):
+            if route in names and isinstance(kept, _IN_MEMORY):
                 message = (
                     f"{router} is for accounts of your own, and what it makes has no place: pass"
                     f" {place}= beside accounts="
@@ -348,6 +375,14 @@ class Stockade:
                 " can enrol one: add app.include_router(stockade.factors_router)"
             )
             raise ConfigurationError(message)
+        if "stockade:passkeys" in names:
+            if "stockade:factors" not in names:
+                message = (
+                    "passkeys_router needs factors_router, for the recovery codes of who has lost a"
+                    " passkey: add app.include_router(stockade.factors_router)"
+                )
+                raise ConfigurationError(message)
+            self._require_passkeys()
 
     def _require_services(self) -> SignInServices:
         if self._accounts is None:
@@ -365,7 +400,7 @@ class Stockade:
                     access=self._tokens,
                     refresh=RefreshTokens(self._keys),
                     cookies=self._cookies,
-                    factors=FactorCheck(self._factors, self._pending),
+                    factors=FactorCheck(self._enrolled, self._pending),
                     settings=settings,
                     clock=self._clock,
                 ),
@@ -379,6 +414,7 @@ class Stockade:
         attempts = None if self._attempts is None else LimitedAttempts(self._attempts)
         factors = make_second_factors(
             self._factors,
+            self._enrolled,
             self._sessions,
             attempts,
             keys=self._keys,
@@ -387,8 +423,16 @@ class Stockade:
         )
         accounts = self._accounts or _NoAccounts()
         return FactorServices(
-            factors=factors, pending=self._pending, sessions=sessions, accounts=accounts
+            factors=factors,
+            enrolled=self._enrolled,
+            pending=self._pending,
+            sessions=sessions,
+            accounts=accounts,
         )
+
+    def _require_passkeys(self) -> Passkeys:
+        settings = self.settings.authentication
+        return make_passkeys(self._passkeys, keys=self._keys, settings=settings, clock=self._clock)
 
     def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
         if self._attempts is None:

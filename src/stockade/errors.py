@@ -95,14 +95,23 @@ class FactorRequiredError(ForbiddenError):
         pending_token: What the client sends along with the second factor; a secret, which no
             message and no representation shows.
         expires_in: How long the client may take for it.
+        factors: What the account can give.
     """
 
     code = "mfa_required"
 
-    def __init__(self, *, reason: str, pending_token: str, expires_in: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        reason: str,
+        pending_token: str,
+        expires_in: timedelta,
+        factors: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(reason=reason)
         self.pending_token = pending_token
         self.expires_in = expires_in
+        self.factors = factors
 
 
 class NotFoundError(DeniedError):

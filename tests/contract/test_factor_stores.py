@@ -135,12 +135,15 @@ async def test_an_app_that_is_not_confirmed_takes_nothing(store: FactorStore) ->
 
 
 async def test_a_removed_app_leaves_nothing(store: FactorStore) -> None:
-    """Its recovery codes go with it; those of others stay."""
+    """Another one can be enrolled; recovery codes stay, for a factor that is left."""
     factor = await confirmed(store)
     await confirmed(store, BEA)
     assert await store.remove_totp(factor.factor_id)
     assert not await store.remove_totp(factor.factor_id)
     assert await store.find_totp(ANA) is None
+    assert await store.find_totp(BEA) is not None
+    assert (await store.count_codes(ANA), await store.count_codes(BEA)) == (3, 3)
+    await store.replace_codes(ANA, ())
     assert (await store.count_codes(ANA), await store.count_codes(BEA)) == (0, 3)
     assert not await store.use_code(ANA, CODES)
     assert await store.enrol_totp(make_factor())

@@ -23,11 +23,13 @@ from stockade.storage.sql.migrate import VERSION_TABLE
 TABLES = {
     "stockade_api_clients",
     "stockade_api_secrets",
+    "stockade_passkeys",
     "stockade_recovery_codes",
     "stockade_sessions",
     "stockade_users",
     "stockade_tenants",
     "stockade_totp",
+    "stockade_used_challenges",
     "stockade_memberships",
 }
 

@@ -24,6 +24,7 @@ from stockade.crypto.sealing import Sealer, SealError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from stockade.authentication.enrolled import EnrolledFactors
     from stockade.authentication.interfaces import FactorStore, SessionStore
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.authentication.throttle import AttemptStore
@@ -66,6 +67,7 @@ class SecondFactors:
 
     Args:
         store: Where they live.
+        enrolled: Says which factors an account has.
         sealer: Seals the secrets of apps.
         codes: Makes and digests recovery codes.
         throttle: Counts codes that are tried; None where limits are off.
@@ -76,6 +78,7 @@ class SecondFactors:
     def __init__(
         self,
         store: FactorStore,
+        enrolled: EnrolledFactors,
         *,
         sealer: Sealer,
         codes: RecoveryCodes,
@@ -84,6 +87,7 @@ class SecondFactors:
         clock: Clock,
     ) -> None:
         self._store = store
+        self._enrolled = enrolled
         self._sealer = sealer
         self._codes = codes
         self._throttle = throttle
@@ -183,7 +187,9 @@ class SecondFactors:
         return Factor.RECOVERY_CODE
 
     async def remove_totp(self, user_id: UserId, code: str, *, address: str) -> Factor:
-        """Take a code, then forget the app of the account and its recovery codes.
+        """Take a code, then forget the app of the account.
+
+        Recovery codes stand in for a factor: without any they go as well.
 
         Raises:
             InvalidCodeError: It is none of this account, or was taken before.
@@ -194,7 +200,17 @@ class SecondFactors:
         factor = await self._store.find_totp(user_id)
         if factor is not None:
             await self._store.remove_totp(factor.factor_id)
+        await self.forget_codes(user_id)
         return taken
+
+    async def forget_codes(self, user_id: UserId) -> None:
+        """Forget the recovery codes of an account that has no factor any more.
+
+        Raises:
+            StoreError: The factors are away.
+        """
+        if not await self._enrolled.names(user_id):
+            await self._store.replace_codes(user_id, ())
 
     async def renew_codes(self, user_id: UserId) -> tuple[str, ...]:
         """Return new recovery codes; those before them are worth nothing.
@@ -203,12 +219,22 @@ class SecondFactors:
             InvalidCodeError: The account has no factor that they could stand in for.
             StoreError: The factors are away.
         """
-        factor = await self._store.find_totp(user_id)
-        if factor is None or factor.confirmed_at is None:
+        if not await self._enrolled.names(user_id):
             raise InvalidCodeError(reason="authentication.factor_unknown")
         codes = self._codes.generate()
         await self._store.replace_codes(user_id, self._digests(user_id, codes))
         return codes
+
+    async def ensure_codes(self, user_id: UserId) -> tuple[str, ...]:
+        """Return new recovery codes for an account that has none, or nothing.
+
+        Raises:
+            InvalidCodeError: The account has no factor that they could stand in for.
+            StoreError: The factors are away.
+        """
+        if await self._store.count_codes(user_id):
+            return ()
+        return await self.renew_codes(user_id)
 
     async def _count(self, user_id: UserId, address: str) -> None:
         if self._throttle is not None:
@@ -244,6 +270,7 @@ class SecondFactors:
 
 def make_second_factors(
     store: FactorStore,
+    enrolled: EnrolledFactors,
     sessions: SessionStore,
     attempts: AttemptStore | None,
     *,
@@ -255,6 +282,7 @@ def make_second_factors(
 
     Args:
         store: Where they live.
+        enrolled: Says which factors an account has.
         sessions: Knows from where an account is signed in.
         attempts: Counts codes that are tried; None where limits are off.
         keys: Secrets of the application.
@@ -266,10 +294,11 @@ def make_second_factors(
         throttle = FactorThrottle(attempts, sessions, keys=keys, settings=settings, clock=clock)
     return SecondFactors(
         store,
+        enrolled,
         sealer=Sealer(keys, "factors/totp"),
         codes=RecoveryCodes(keys),
         throttle=throttle,
-        issuer=settings.totp_issuer or settings.issuer,
+        issuer=settings.display_name or settings.issuer,
         clock=clock,
     )
 

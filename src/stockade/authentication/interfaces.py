@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         Account,
         APIClient,
         APISecret,
+        Passkey,
         RefreshUse,
         Session,
         StoredAPIClient,
@@ -231,7 +232,7 @@ class TOTPStore(Protocol):
         """
 
     async def remove_totp(self, factor_id: str) -> bool:
-        """Forget an app and the recovery codes of its account; False where there is none.
+        """Forget an app; False where there is none.
 
         Raises:
             StoreError: The store is away.
@@ -268,3 +269,69 @@ class RecoveryCodeStore(Protocol):
 
 class FactorStore(TOTPStore, RecoveryCodeStore, Protocol):
     """Where second factors live."""
+
+
+class PasskeyStore(Protocol):
+    """Where passkeys live, and the challenges that were used lately."""
+
+    async def add(self, passkey: Passkey) -> bool:
+        """Keep a new passkey; False where any account has one with its credential identifier.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def find(self, credential_id: str) -> Passkey | None:
+        """Return the passkey with this credential identifier, or None.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def list_of(self, user_id: UserId) -> list[Passkey]:
+        """Return the passkeys of an account, the oldest first.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def use(
+        self, passkey_id: str, *, sign_count: int, backed_up: bool, now: datetime
+    ) -> bool:
+        """Remember that a passkey has signed, in one statement.
+
+        Args:
+            passkey_id: Which one.
+            sign_count: What it has counted to.
+            backed_up: Whether it has been copied to other devices of its owner.
+            now: The time.
+
+        Returns:
+            False where it is not there, or its count is no higher than before; both counts may be
+            0, which says that it does not count.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def remove(self, user_id: UserId, passkey_id: str) -> bool:
+        """Forget a passkey of an account; False where it has no such one.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def use_challenge(self, digest: str, *, until: datetime, now: datetime) -> bool:
+        """Remember that a challenge was used, and forget those that are over by now.
+
+        Args:
+            digest: Digest of the challenge.
+            until: When it is over.
+            now: The time.
+
+        Returns:
+            True for exactly one of any number of calls with the same digest.
+
+        Raises:
+            StoreError: The store is away.
+        """

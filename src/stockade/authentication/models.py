@@ -197,3 +197,36 @@ class StoredAPIClient:
 
     client: APIClient
     secrets: tuple[APISecret, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passkey:
+    """A passkey of an account.
+
+    Args:
+        passkey_id: Our identifier of it.
+        credential_id: Its own identifier, in base64url.
+        user_id: Whose it is.
+        user_handle: What it knows the account by; says nothing about anybody.
+        public_key: Its public key, as COSE has it.
+        sign_count: How often it has signed, as it says itself; 0 where it does not count.
+        backup_eligible: Whether it may be copied to other devices of its owner.
+        backed_up: Whether it has been.
+        transports: How it can be reached, as its browser says.
+        name: What its owner calls it.
+        created_at: When it was registered.
+        last_used_at: When it last signed.
+    """
+
+    passkey_id: str
+    credential_id: str
+    user_id: UserId
+    user_handle: bytes = field(repr=False)
+    public_key: bytes = field(repr=False)
+    sign_count: int
+    backup_eligible: bool
+    backed_up: bool
+    transports: frozenset[str]
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None = None

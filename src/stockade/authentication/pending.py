@@ -19,11 +19,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from stockade.authentication.errors import InvalidTokenError
-from stockade.core.identity import SECOND_FACTORS, TenantId, UserId
+from stockade.core.identity import SECOND_FACTORS, Factor, TenantId, UserId
 from stockade.errors import FactorRequiredError
 
 if TYPE_CHECKING:
-    from stockade.authentication.interfaces import TOTPStore
+    from stockade.authentication.enrolled import EnrolledFactors
     from stockade.authentication.models import Account
     from stockade.core.clock import Clock
     from stockade.crypto import KeyRing
@@ -123,12 +123,12 @@ class FactorCheck:
     """Let no session begin without the second factor of an account that has one.
 
     Args:
-        store: Knows which accounts have one.
+        enrolled: Says which accounts have one.
         pending: Makes the tokens of sign-ins that wait for it.
     """
 
-    def __init__(self, store: TOTPStore, pending: PendingSignIns) -> None:
-        self._store = store
+    def __init__(self, enrolled: EnrolledFactors, pending: PendingSignIns) -> None:
+        self._enrolled = enrolled
         self._pending = pending
 
     async def require(self, account: Account, *, factors: frozenset[str], in_browser: bool) -> None:
@@ -145,12 +145,15 @@ class FactorCheck:
         """
         if not SECOND_FACTORS.isdisjoint(factors):
             return
-        factor = await self._store.find_totp(account.user_id)
-        if factor is None or factor.confirmed_at is None:
+        names = await self._enrolled.names(account.user_id)
+        if not names:
             return
         token = self._pending.issue(account, factors=factors, in_browser=in_browser)
         raise FactorRequiredError(
-            reason="authentication.factor_required", pending_token=token, expires_in=LIFETIME
+            reason="authentication.factor_required",
+            pending_token=token,
+            expires_in=LIFETIME,
+            factors=(*sorted(names), Factor.RECOVERY_CODE),
         )
 
 

@@ -65,7 +65,7 @@ class Me(BaseModel):
 class _Refusal(Exception):  # noqa: N818 - never leaves this module
     """One of OAuth2's own errors (RFC 6749, section 5.2)."""
 
-    def __init__(self, code: str, description: str, **members: str | int) -> None:
+    def __init__(self, code: str, description: str, **members: str | int | list[str]) -> None:
         super().__init__(code)
         self.answer = {"error": code, "error_description": description, **members}
 
@@ -169,6 +169,7 @@ class _TokenEndpoint:
                 _ONE_MORE,
                 mfa_token=error.pending_token,
                 expires_in=int(error.expires_in.total_seconds()),
+                factors=list(error.factors),
             ) from None
         self._events.emit("authentication.login_succeeded", scope=scope, details=details)
         return grant

@@ -44,6 +44,7 @@ _METHODS: Final[dict[str, str]] = {
     Factor.PASSWORD: "pwd",
     Factor.TOTP: "otp",
     Factor.RECOVERY_CODE: "recovery_code",
+    Factor.PASSKEY: "pop",
     Factor.MFA: "mfa",
 }
 _FACTORS: Final = {method: str(factor) for factor, method in _METHODS.items()}

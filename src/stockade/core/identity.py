@@ -48,6 +48,7 @@ class Factor(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a factor
     TOTP = "totp"
     RECOVERY_CODE = "recovery_code"
+    PASSKEY = "passkey"
     MFA = "mfa"
 
 

@@ -104,6 +104,7 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911, P
                 extensions={
                     "mfa_token": error.pending_token,
                     "expires_in": int(error.expires_in.total_seconds()),
+                    "factors": list(error.factors),
                 },
             )
         case errors.RateLimitedError():

@@ -76,6 +76,11 @@ _KINDS = (
         "A code of a second factor was refused; the reason code says why.",
     ),
     EventKind(
+        "authentication.passkey_cloned",
+        logging.ERROR,
+        "A passkey has counted back: there is a copy of it, and one of the two was refused.",
+    ),
+    EventKind(
         "authentication.factor_changed",
         logging.WARNING,
         "A second factor was turned on or removed, or its recovery codes were renewed.",

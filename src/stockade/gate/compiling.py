@@ -30,7 +30,15 @@ _NOT_FOUND = Policy(public=("no route has this path",), origins=("router",))
 # password.
 _DOCS_LIMITS = parse_rules("120/minute", scope="stockade:docs")
 _WITHOUT_BODY: Final = frozenset({"default", "websocket"})
-_LOGIN_ROUTES = frozenset({"stockade:login", "stockade:token", "stockade:factor-verify"})
+_LOGIN_ROUTES = frozenset(
+    {
+        "stockade:factor-verify",
+        "stockade:login",
+        "stockade:passkey-sign-in",
+        "stockade:passkey-verify",
+        "stockade:token",
+    }
+)
 
 
 class PlanCompiler:

@@ -40,7 +40,7 @@ class RoutePolicy(BaseModel):
         Literal["depth", "values", "text", "fields", "files"], Annotated[int, Field(ge=0)]
     ] = Field(default_factory=dict)
     step_up: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
-    factor: Literal["totp", "recovery_code", "mfa"] | None = None
+    factor: Literal["totp", "recovery_code", "passkey", "mfa"] | None = None
 
 
 class GateSettings(BaseModel):

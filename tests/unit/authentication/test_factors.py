@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stockade.authentication import AuthenticationSettings
+from stockade.authentication.enrolled import EnrolledFactors
 from stockade.authentication.errors import FactorExistsError, InvalidCodeError
 from stockade.authentication.factors import Enrolment, make_second_factors
 from stockade.authentication.totp import PERIOD, compute_code, step_at
@@ -15,6 +16,7 @@ from stockade.errors import RateLimitedError, StoreError
 from stockade.storage.limits import LimitedAttempts
 from stockade.storage.memory.factors import MemoryFactorStore
 from stockade.storage.memory.limits import MemoryLimitStore
+from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from tests.clock import FrozenClock
 from tests.unit.authentication.helpers import NEW, OLD
@@ -34,6 +36,7 @@ class Bench:
     def __init__(self, *ring: str, **settings: Any) -> None:  # noqa: ANN401 - settings
         self.clock = FrozenClock()
         self.store = MemoryFactorStore()
+        self.enrolled = EnrolledFactors(self.store, MemoryPasskeyStore())
         self.settings = AuthenticationSettings.model_validate({"factor_attempts": 1000, **settings})
         self.counts = MemoryLimitStore(clock=self.clock, max_keys=10_000)
         self.turn(*(ring or (NEW,)))
@@ -42,6 +45,7 @@ class Bench:
         """Start again with other keys and the same store."""
         self.factors = make_second_factors(
             self.store,
+            self.enrolled,
             MemorySessionStore(),
             LimitedAttempts(self.counts),
             keys=KeyRing(ring),
@@ -70,7 +74,7 @@ class Bench:
 
 async def test_an_app_counts_once_it_is_confirmed() -> None:
     """Before that the account has no factor, and no code of it signs in."""
-    bench = Bench(totp_issuer="Acme")
+    bench = Bench(display_name="Acme")
     enrolment = await bench.factors.enrol(ANA, "ana@example.com")
     assert enrolment.uri.startswith("otpauth://totp/Acme:ana%40example.com?secret=")
     assert enrolment.secret not in repr(enrolment)
@@ -201,6 +205,7 @@ async def test_nobody_passes_while_attempts_are_not_counted() -> None:
     secret, _ = await bench.enrol()
     factors = make_second_factors(
         bench.store,
+        bench.enrolled,
         MemorySessionStore(),
         Away(),
         keys=KeyRing([NEW]),

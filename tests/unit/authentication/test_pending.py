@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.authentication import Account
+from stockade.authentication.enrolled import EnrolledFactors
 from stockade.authentication.errors import InvalidTokenError
 from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.totp import TOTPFactor
@@ -14,6 +15,7 @@ from stockade.core import TenantId, UserId
 from stockade.crypto import KeyRing
 from stockade.errors import FactorRequiredError
 from stockade.storage.memory.factors import MemoryFactorStore
+from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from tests.clock import FrozenClock
 from tests.unit.authentication.helpers import ANA, NEW, OLD
 
@@ -94,7 +96,7 @@ def test_anything_else_is_refused(value: str) -> None:
 async def test_an_account_without_a_factor_passes() -> None:
     """One that has begun to enrol an app, and has not confirmed it, has none yet."""
     clock, store = FrozenClock(), MemoryFactorStore()
-    check = FactorCheck(store, make(clock=clock))
+    check = FactorCheck(EnrolledFactors(store, MemoryPasskeyStore()), make(clock=clock))
     await check.require(ANA, factors=PASSWORD, in_browser=False)
     factor = TOTPFactor(factor_id="1", user_id=ANA.user_id, sealed="", created_at=clock.now())
     await store.enrol_totp(factor)
@@ -103,6 +105,7 @@ async def test_an_account_without_a_factor_passes() -> None:
     with pytest.raises(FactorRequiredError) as caught:
         await check.require(ANA, factors=PASSWORD, in_browser=True)
     assert caught.value.code == "mfa_required"
+    assert caught.value.factors == ("totp", "recovery_code")
     assert caught.value.pending_token not in f"{caught.value!r} {caught.value}"
     assert make(clock=clock).read(caught.value.pending_token).in_browser
     await check.require(ANA, factors=PASSWORD | {"totp"}, in_browser=False)

@@ -173,7 +173,8 @@ def test_the_token_endpoint_asks_for_the_second_factor(bench: Bench) -> None:
     assert answer.status_code == 400
     assert answer.headers["cache-control"] == "no-store"
     body = answer.json()
-    assert body.keys() == {"error", "error_description", "mfa_token", "expires_in"}
+    assert body.keys() == {"error", "error_description", "mfa_token", "expires_in", "factors"}
+    assert body["factors"] == ["totp", "recovery_code"]
     assert (body["error"], body["expires_in"]) == ("mfa_required", 300)
     assert bench.sink.named("authentication.factor_required")[0].details == {"user_id": "bea"}
     granted = bench.post("/auth/factors/verify", mfa_token=body["mfa_token"], code=bench.code())
@@ -332,6 +333,7 @@ def test_a_recovery_code_stands_in(bench: Bench) -> None:
     shown = bench.client.get("/auth/factors", headers=header).json()
     assert shown["recovery_codes"] == 9
     assert shown["totp_since"] is not None
+    assert shown["factors"] == ["totp"]
 
 
 def test_an_old_session_enrols_and_removes_nothing(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from stockade.authentication import Account, AuthenticationSettings
+from stockade.authentication.enrolled import EnrolledFactors
 from stockade.authentication.errors import InvalidTokenError, ReusedTokenError
 from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
@@ -19,6 +20,7 @@ from stockade.crypto import KeyRing
 from stockade.errors import FactorRequiredError
 from stockade.storage.memory.accounts import MemoryAccountStore
 from stockade.storage.memory.factors import MemoryFactorStore
+from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from tests.clock import FrozenClock
 from tests.unit.authentication.helpers import ANA, NEW, OLD, make_tokens
@@ -56,7 +58,10 @@ class Bench:
             access=self.tokens,
             refresh=RefreshTokens(KeyRing(ring)),
             cookies=RefreshTokens(KeyRing(ring), prefix=COOKIE_PREFIX),
-            factors=FactorCheck(self.factors, PendingSignIns(KeyRing(ring), self.clock)),
+            factors=FactorCheck(
+                EnrolledFactors(self.factors, MemoryPasskeyStore()),
+                PendingSignIns(KeyRing(ring), self.clock),
+            ),
             settings=self.settings,
             clock=self.clock,
         )

@@ -77,12 +77,19 @@ def test_a_step_up_answer_names_the_factor(max_age: timedelta | None, tail: str)
 def test_a_sign_in_that_waits_is_told_what_for() -> None:
     """The token is in the body, which nobody may keep."""
     error = errors.FactorRequiredError(
-        reason="x", pending_token="stkm_secret", expires_in=timedelta(minutes=5)
+        reason="x",
+        pending_token="stkm_secret",
+        expires_in=timedelta(minutes=5),
+        factors=("totp", "passkey"),
     )
     problem = problem_for(error)
     assert (problem.status, problem.code) == (403, "mfa_required")
     assert problem.headers == {"Cache-Control": "no-store"}
-    assert problem.extensions == {"mfa_token": "stkm_secret", "expires_in": 300}
+    assert problem.extensions == {
+        "mfa_token": "stkm_secret",
+        "expires_in": 300,
+        "factors": ["totp", "passkey"],
+    }
     assert "stkm_secret" not in f"{error} {error!r}"
 
 

@@ -55,12 +55,11 @@ class MemoryFactorStore:
         return True
 
     async def remove_totp(self, factor_id: str) -> bool:
-        """Forget an app and the recovery codes of its account; False where there is none."""
+        """Forget an app; False where there is none."""
         known = self._find(factor_id)
         if known is None:
             return False
         del self._apps[known.user_id]
-        self._codes.pop(known.user_id, None)
         return True
 
     async def replace_codes(self, user_id: UserId, codes: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from stockade.storage.sql.api_clients import SQLAPIClientStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
 from stockade.storage.sql.factors import SQLFactorStore
 from stockade.storage.sql.migrate import check_schema
+from stockade.storage.sql.passkeys import SQLPasskeyStore
 from stockade.storage.sql.sessions import SQLSessionStore
 from stockade.tenancy import Isolation, TenantScoped
 
@@ -50,6 +51,7 @@ class Databases:
         self.sessions = None if engine is None else SQLSessionStore(engine)
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
         self.factors = None if engine is None else SQLFactorStore(engine)
+        self.passkeys = None if engine is None else SQLPasskeyStore(engine)
 
     async def check(self) -> None:
         """Check that the database answers and has Stockade's tables.

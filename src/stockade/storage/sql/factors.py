@@ -120,17 +120,14 @@ class SQLFactorStore:
             return (await connection.execute(statement)).rowcount == 1
 
     async def remove_totp(self, factor_id: str) -> bool:
-        """Forget an app and the recovery codes of its account; False where there is none.
+        """Forget an app; False where there is none.
 
         Raises:
             StoreError: The database is away.
         """
-        statement = delete(TOTPRow).where(TOTPRow.id == factor_id).returning(TOTPRow.user_id)
+        statement = delete(TOTPRow).where(TOTPRow.id == factor_id)
         async with store_errors(), self._engine.begin() as connection:
-            user_id = (await connection.execute(statement)).scalar_one_or_none()
-            if user_id is not None:
-                await _replace_codes(connection, user_id, ())
-        return user_id is not None
+            return (await connection.execute(statement)).rowcount == 1
 
     async def replace_codes(self, user_id: UserId, codes: Sequence[str]) -> None:
         """Put digests in the place of all that the account has.
