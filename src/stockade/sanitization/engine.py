@@ -79,7 +79,7 @@ class Engine:
         if "\r" in cleaned or self._has_doubtful_link(cleaned):
             return self._settle(self._pass(value))
         bare = self._bare(cleaned)
-        if bare == value or bare == self._bare(value):  # noqa: PLR1714 - the second costs
+        if bare == value or bare == self._bare(value):
             # What only got our own attributes was well formed: it has been read back just now.
             self._check_length(cleaned)
             return cleaned
