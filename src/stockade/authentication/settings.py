@@ -63,6 +63,10 @@ class AuthenticationSettings(BaseModel):
         identity_cache_lifetime: How long an account read from the database is believed, in seconds;
             a revoked role or a deactivated account takes effect within this time.
         identity_cache_size: Accounts that are remembered per process.
+        password_min_length: Least characters of a password that stands alone.
+        password_min_length_with_factor: Least characters of one beside a second factor.
+        password_max_length: Most characters; with bcrypt 72 bytes in UTF-8 at most.
+        password_words: Names of the service, which no password may lean on.
         password_hash: How new passwords are hashed. Hashes of the other kind go on, and are
             replaced at the next sign-in.
         argon2_memory: KiB that one hash of Argon2id takes; times ``hashing_threads`` at once.
@@ -107,6 +111,10 @@ class AuthenticationSettings(BaseModel):
     token_cache_size: int = Field(default=10_000, ge=0, le=1_000_000)
     identity_cache_lifetime: float = Field(default=1.0, ge=0, le=5)
     identity_cache_size: int = Field(default=10_000, ge=1, le=1_000_000)
+    password_min_length: int = Field(default=15, ge=8, le=64)
+    password_min_length_with_factor: int = Field(default=8, ge=8, le=64)
+    password_max_length: int = Field(default=128, ge=64, le=1024)
+    password_words: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     password_hash: Literal["argon2id", "bcrypt"] = "bcrypt"  # noqa: S105 - the name of an algorithm
     argon2_memory: int = Field(default=19_456, ge=7_168, le=1_048_576)
     argon2_time: int = Field(default=2, ge=1, le=20)
