@@ -71,6 +71,10 @@ class AuthenticationSettings(BaseModel):
             replaced at the next sign-in.
         argon2_memory: KiB that one hash of Argon2id takes; times ``hashing_threads`` at once.
         argon2_time: Passes of Argon2id over its memory.
+        stored_hash_memory: Most KiB that the check of a stored hash may take, of Argon2 or scrypt;
+            times ``hashing_threads`` at once. A hash that wants more is not read.
+        password_pepper: Whether a key from the application's secret keys is mixed into passwords. A
+            secret key that is taken away makes the hashes under it useless.
         bcrypt_cost: Work factor of bcrypt, as a power of two.
         hashing_threads: Passwords that are hashed at the same time, off the event loop.
         hashing_queue: Sign-ins that may wait for a hashing thread; more are answered 503.
@@ -118,6 +122,8 @@ class AuthenticationSettings(BaseModel):
     password_hash: Literal["argon2id", "bcrypt"] = "bcrypt"  # noqa: S105 - the name of an algorithm
     argon2_memory: int = Field(default=19_456, ge=7_168, le=1_048_576)
     argon2_time: int = Field(default=2, ge=1, le=20)
+    stored_hash_memory: int = Field(default=131_072, ge=19_456, le=1_048_576)
+    password_pepper: bool = False
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     hashing_threads: int = Field(default=2, ge=1, le=64)
     hashing_queue: int = Field(default=32, ge=1, le=10_000)
