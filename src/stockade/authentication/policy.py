@@ -61,6 +61,7 @@ class PasswordRule(StrEnum):
     COMMON = "password_common"
     PREDICTABLE = "password_predictable"
     PERSONAL = "password_personal"
+    BREACHED = "password_breached"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from stockade.authentication.issuer_settings import IssuerSettings
+from stockade.authentication.issuer_settings import IssuerSettings, check_address
 
 _IssuerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", re.ASCII)
@@ -25,6 +25,16 @@ def check_origin(value: str) -> str:
     if not _ORIGIN.fullmatch(value):
         message = "an origin is scheme, host and port alone: https://app.example.com"
         raise ValueError(message)
+    return value
+
+
+def check_service(value: str) -> str:
+    """Return the address of a service.
+
+    Raises:
+        ValueError: It is no https address, or names more than a place.
+    """
+    check_address(value)
     return value
 
 
@@ -67,6 +77,10 @@ class AuthenticationSettings(BaseModel):
         password_min_length_with_factor: Least characters of one beside a second factor.
         password_max_length: Most characters; with bcrypt 72 bytes in UTF-8 at most.
         password_words: Names of the service, which no password may lean on.
+        breach_check: Whether new passwords are looked up in stolen data, and if so, whether one
+            that can't be looked up may be chosen: ``open`` or ``closed``.
+        breach_check_url: Service that is asked, by the range protocol of Pwned Passwords.
+        breach_check_timeout: The most time that an answer may take.
         password_hash: How new passwords are hashed. Hashes of the other kind go on, and are
             replaced at the next sign-in.
         argon2_memory: KiB that one hash of Argon2id takes; times ``hashing_threads`` at once.
@@ -119,6 +133,13 @@ class AuthenticationSettings(BaseModel):
     password_min_length_with_factor: int = Field(default=8, ge=8, le=64)
     password_max_length: int = Field(default=128, ge=64, le=1024)
     password_words: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
+    breach_check: Literal["off", "open", "closed"] = "off"
+    breach_check_url: Annotated[str, AfterValidator(check_service)] = (
+        "https://api.pwnedpasswords.com/range"
+    )
+    breach_check_timeout: timedelta = Field(
+        default=timedelta(seconds=2), ge=timedelta(milliseconds=100), le=timedelta(seconds=30)
+    )
     password_hash: Literal["argon2id", "bcrypt"] = "bcrypt"  # noqa: S105 - the name of an algorithm
     argon2_memory: int = Field(default=19_456, ge=7_168, le=1_048_576)
     argon2_time: int = Field(default=2, ge=1, le=20)
