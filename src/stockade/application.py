@@ -139,7 +139,7 @@ class Stockade:
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
         )
-        self._hasher = choose_hasher(settings.authentication, self._keys)
+        self._hasher = choose_hasher(settings.authentication)
         self._services: SignInServices | None = None
         self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
         self._cross_site = self._make_cross_site_guard()

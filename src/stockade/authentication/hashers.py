@@ -15,40 +15,45 @@ from stockade.authentication.passwords import (
 from stockade.authentication.passwords.bcrypt_hasher import encode
 from stockade.authentication.passwords.normalized import NormalizedHasher
 from stockade.authentication.passwords.peppered import PepperedHasher
+from stockade.crypto import KeyRing
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from stockade.authentication.settings import AuthenticationSettings
-    from stockade.crypto import KeyRing
 
 __all__ = ["Argon2Hasher", "PasswordHasher", "PasswordHashes", "choose_hasher"]
 
 
-def choose_hasher(settings: AuthenticationSettings, keys: KeyRing | None = None) -> PasswordHasher:
+def choose_hasher(settings: AuthenticationSettings) -> PasswordHasher:
     """Make the hasher that the settings name, which reads the hashes of all the other ways too.
 
-    Args:
-        settings: How new passwords are hashed.
-        keys: The application's secrets, for ``password_pepper``.
-
     Raises:
-        ConfigurationError: What it needs is not installed, or there are no keys for the pepper.
+        ConfigurationError: What it needs is not installed, or the pepper has no keys or weak ones.
     """
     bcrypt = BcryptHasher(cost=settings.bcrypt_cost)
     uses_bcrypt = settings.password_hash == "bcrypt"  # noqa: S105 - the name of an algorithm
     argon2 = _make_argon2(settings, is_needed=not uses_bcrypt)
     chosen: PasswordHasher = bcrypt if uses_bcrypt or argon2 is None else argon2
-    readers: list[HashReader] = [bcrypt, ImportedHashes(most_memory=settings.stored_hash_memory)]
-    hashes: PasswordHasher = PasswordHashes(
-        chosen, readers if argon2 is None else [argon2, *readers]
-    )
-    if keys is not None:
+    imported = ImportedHashes(most_memory=settings.stored_hash_memory)
+    readers: list[HashReader] = [bcrypt, imported, *([] if argon2 is None else [argon2])]
+    hashes: PasswordHasher = PasswordHashes(chosen, readers)
+    if keys := _read_pepper_keys(settings):
         measure = encode if uses_bcrypt else len
         hashes = PepperedHasher(hashes, keys, adds=settings.password_pepper, measure=measure)
-    elif settings.password_pepper:
-        message = "password_pepper needs the application's secrets: pass keys= to choose_hasher"
-        raise ConfigurationError(message)
     return NormalizedHasher(hashes)
+
+
+def _read_pepper_keys(settings: AuthenticationSettings) -> KeyRing | None:
+    given = [secret.get_secret_value() for secret in settings.password_pepper_keys]
+    if not given and not settings.password_pepper:
+        return None
+    try:
+        return KeyRing(given)
+    except ConfigurationError as error:
+        # The ring speaks of the application's secret keys; these are others.
+        problem = str(error) if given else "password_pepper needs a random key"
+        message = f"STOCKADE_AUTHENTICATION__PASSWORD_PEPPER_KEYS: {problem}"
+        raise ConfigurationError(message) from None
 
 
 def _make_argon2(settings: AuthenticationSettings, *, is_needed: bool) -> Argon2Hasher | None:

@@ -87,8 +87,11 @@ class AuthenticationSettings(BaseModel):
         argon2_time: Passes of Argon2id over its memory.
         stored_hash_memory: Most KiB that the check of a stored hash may take, of Argon2 or scrypt;
             times ``hashing_threads`` at once. A hash that wants more is not read.
-        password_pepper: Whether a key from the application's secret keys is mixed into passwords. A
-            secret key that is taken away makes the hashes under it useless.
+        password_pepper: Whether a key is mixed into new passwords, so that a stolen table alone
+            can't be guessed at. What was hashed the other way is replaced at the next sign-in.
+        password_pepper_keys: Keys for that, oldest to newest: the newest is mixed in, all of them
+            check. They are not the application's secret keys, since one that is taken away makes
+            the hashes under it useless.
         bcrypt_cost: Work factor of bcrypt, as a power of two.
         hashing_threads: Passwords that are hashed at the same time, off the event loop.
         hashing_queue: Sign-ins that may wait for a hashing thread; more are answered 503.
@@ -145,6 +148,7 @@ class AuthenticationSettings(BaseModel):
     argon2_time: int = Field(default=2, ge=1, le=20)
     stored_hash_memory: int = Field(default=131_072, ge=19_456, le=1_048_576)
     password_pepper: bool = False
+    password_pepper_keys: tuple[SecretStr, ...] = Field(default=(), max_length=20)
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     hashing_threads: int = Field(default=2, ge=1, le=64)
     hashing_queue: int = Field(default=32, ge=1, le=10_000)

@@ -28,11 +28,11 @@ _STORED: Final = re.compile(r"\$pepper\$(?P<key>[0-9a-f]{12})(?P<hash>\$.{1,230}
 
 
 class PepperedHasher:
-    """Hash passwords under the newest key of the ring, and check hashes with and without a key.
+    """Hash passwords under the newest key of a ring, and check hashes with and without a key.
 
     Args:
         inner: Makes and checks the hashes themselves.
-        keys: The application's secrets. Once one is taken away, no password belongs to a hash that
+        keys: A ring for this alone. Once a key is taken away, no password belongs to a hash that
             was made by it.
         adds: Whether new hashes have a key; those that differ are replaced at the next sign-in.
         measure: Refuses a password that `inner` would not read by itself, so that the key can be
@@ -56,7 +56,9 @@ class PepperedHasher:
         names = [name.hex() for name in keys.derive(_PURPOSE + "/name", length=_NAME_BYTES)]
         self._keys = dict(zip(names, keys.derive(_PURPOSE), strict=True))
         if len(self._keys) < len(names):
-            message = "a secret key is there twice: take one of the two out of STOCKADE_SECRET_KEYS"
+            message = (
+                "a key is in STOCKADE_AUTHENTICATION__PASSWORD_PEPPER_KEYS twice: take one out"
+            )
             raise ConfigurationError(message)
         self._newest = names[0] if adds else None
 
