@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from stockade.authentication.settings import AuthenticationSettings
 
-# No setting allows as much, so that nothing longer has to be looked at.
-_MOST_LOOKED_AT: Final = 4096
+# No setting allows more, and the sign-in takes no more: nothing longer has to be looked at.
+_MOST_LOOKED_AT: Final = 1024
 # What has to remain of a password without names, runs and repetitions: as much as the shortest
 # password has that NIST allows.
 _LEAST_REST: Final = 8

@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import hashlib
+import ssl
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -218,6 +219,13 @@ async def test_the_environment_names_no_proxy(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert await checker_of(served).count(STOLEN) == 17
+
+
+def test_certificates_are_checked(served: Collection) -> None:
+    """Whoever is in between can't say that no password was stolen."""
+    context = checker_of(served)._context
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
 
 
 def test_without_its_client_it_can_not_be_had(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import secrets
@@ -40,7 +41,8 @@ class Argon2Hasher:
         except ImportError as error:
             message = "argon2id needs argon2-cffi: pip install 'stockade[argon2]'"
             raise ConfigurationError(message) from error
-        self._errors = (argon2.exceptions.Argon2Error, argon2.exceptions.InvalidHashError)
+        self._mismatch: type[Exception] = argon2.exceptions.VerifyMismatchError
+        self._broken = (argon2.exceptions.Argon2Error, argon2.exceptions.InvalidHashError)
         self._hasher: Any = argon2.PasswordHasher(
             time_cost=time, memory_cost=memory, parallelism=1, type=argon2.Type.ID
         )
@@ -68,11 +70,18 @@ class Argon2Hasher:
         """
         decoy = self._decoy
         usable = None if stored is None else self._find_hash(stored)
-        try:
-            self._hasher.verify(usable or decoy, _encode(password))
-        except self._errors:
-            return False
-        return usable is not None
+        encoded = _encode(password)
+        if usable is not None:
+            try:
+                return bool(self._hasher.verify(usable, encoded))
+            except self._mismatch:
+                return False
+            except self._broken:
+                # What looks like a hash and is none costs nothing: do the usual work after all.
+                pass
+        with contextlib.suppress(self._mismatch):
+            self._hasher.verify(decoy, encoded)
+        return False
 
     def needs_rehash(self, stored: str) -> bool:
         """Tell whether a stored hash was made in another way than new ones are."""

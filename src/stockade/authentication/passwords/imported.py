@@ -85,8 +85,8 @@ class _Scrypt:
 
     @property
     def memory(self) -> int:
-        """Bytes that one check takes (RFC 7914, section 2), with OpenSSL's own."""
-        return 128 * self.block * (self.cost + self.lanes + 2)
+        """Bytes that one check takes, for the most part (RFC 7914, section 2)."""
+        return 128 * self.block * self.cost
 
     def __call__(self, password: bytes) -> bool:
         computed = hashlib.scrypt(
@@ -95,7 +95,8 @@ class _Scrypt:
             n=self.cost,
             r=self.block,
             p=self.lanes,
-            maxmem=self.memory + 65_536,
+            # What OpenSSL counts beside the large block.
+            maxmem=self.memory + 128 * self.block * (self.lanes + 2) + 65_536,
             dklen=len(self.expected),
         )
         return hmac.compare_digest(computed, self.expected)

@@ -126,6 +126,33 @@ def test_every_check_costs_one_hash(monkeypatch: pytest.MonkeyPatch, stored: str
     assert "m=7168,t=1,p=1" in seen[0]
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "$argon2id$v=19$m=8,t=1,p=2$" + "$".join(STORED.split("$")[4:]),
+        "$argon2id$v=19$m=1,t=1,p=1$" + "$".join(STORED.split("$")[4:]),
+        STORED.rpartition("$")[0] + "$" + "A" * 25,
+        STORED.rpartition("$")[0][:-1] + "$" + "A" * 43,
+    ],
+)
+def test_what_only_looks_like_a_hash_costs_the_decoy(
+    monkeypatch: pytest.MonkeyPatch, stored: str
+) -> None:
+    """The library refuses it before any work."""
+    HASHER.verify("", None)
+    seen: list[str] = []
+    verify = argon2.PasswordHasher.verify
+
+    def count(self: object, hashed: str, password: bytes) -> object:
+        seen.append(hashed)
+        return verify(self, hashed, password)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", count)
+    assert not HASHER.verify(PASSWORD, stored)
+    assert seen[0] == stored
+    assert seen[1:] == [HASHER._decoy]
+
+
 def test_the_settings_of_new_hashes_are_bearable() -> None:
     """Whoever hashes at a high cost can read what comes of it."""
     costly = Argon2Hasher(memory=19_456, time=1, most_memory=8)

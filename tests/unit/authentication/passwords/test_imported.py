@@ -9,7 +9,7 @@ from typing import Any
 
 import bcrypt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockade.authentication import AuthenticationSettings, BcryptHasher
@@ -164,8 +164,19 @@ def test_what_is_broken_weak_or_too_costly_is_no_hash(stored: str) -> None:
 def test_the_memory_of_a_check_is_bounded() -> None:
     """As the setting has it."""
     stored = SCRYPT.replace("ln=8", "ln=14")
-    assert ImportedHashes(most_memory=17_000).reads(stored)
-    assert not ImportedHashes(most_memory=16_000).reads(stored)
+    assert ImportedHashes(most_memory=16_384).reads(stored)
+    assert not ImportedHashes(most_memory=16_383).reads(stored)
+
+
+@given(st.integers(1, 13), st.integers(1, 99), st.integers(1, 99))
+@settings(max_examples=40, deadline=None)
+def test_whatever_is_read_can_be_checked(log: int, block: int, lanes: int) -> None:
+    """The bounds are within what OpenSSL takes; nothing raises."""
+    changed = SCRYPT.replace("ln=8", f"ln={log}").replace("r=8", f"r={block}")
+    stored = changed.replace("p=1", f"p={lanes}")
+    cheap = (1 << log) * block * lanes < 100_000
+    if IMPORTED.reads(stored) and cheap:
+        assert not IMPORTED.verify("guess", stored)
 
 
 def test_usual_costs_are_bearable() -> None:
@@ -173,7 +184,7 @@ def test_usual_costs_are_bearable() -> None:
     for stored in (
         PBKDF2.replace("$1000$", "$1200000$"),
         DJANGO.replace("$1000$", "$1800000$"),
-        SCRYPT.replace("ln=8", "ln=16"),
+        SCRYPT.replace("ln=8", "ln=17"),
         DJANGO_SCRYPT.replace("$256$", "$16384$").replace("$8$1$", "$8$5$"),
         BCRYPT.replace("r=4", "r=13"),
         DJANGO_BCRYPT.replace("$04$", "$14$"),
