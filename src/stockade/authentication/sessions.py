@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from stockade.authentication.authenticator import check_account
 from stockade.authentication.errors import InvalidTokenError, ReusedTokenError
 from stockade.authentication.models import RefreshUse, Session
-from stockade.core.identity import Factor
+from stockade.core.identity import SECOND_FACTORS, Factor
+from stockade.errors import FactorRequiredError
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -147,7 +148,21 @@ class Sessions:
             StoreError: The sessions or the factors are away.
         """
         await self._factors.require(account, factors=factors, in_browser=False)
-        return await self._add(account, self._make(account, client, factors))
+        grant = await self._add(account, self._make(account, client, factors))
+        await self._require_again(account, grant.session, in_browser=False)
+        return grant
+
+    async def _require_again(self, account: Account, session: Session, *, in_browser: bool) -> None:
+        """End a session that began while its account was getting a second factor.
+
+        Sessions that are there when a factor is turned on end with it; this one may have come right
+        after them.
+        """
+        try:
+            await self._factors.require(account, factors=session.factors, in_browser=in_browser)
+        except FactorRequiredError:
+            await self.end(session.session_id)
+            raise
 
     async def _add(self, account: Account, session: Session) -> Grant:
         token = self._refresh.begin(session.session_id)
@@ -161,7 +176,7 @@ class Sessions:
         """End a session of an account and begin another one in its place, with other factors.
 
         Whoever knew the old one has nothing of the new one (ASVS 5.0 V7.2.4). It ends no later
-        than the old one would have ended.
+        than the old one would have ended, and counts as a fresh sign-in with a second factor alone.
 
         Raises:
             InvalidTokenError: The account has no such session, or it has ended.
@@ -191,7 +206,14 @@ class Sessions:
         if self._clock.now() >= stored.session.expires_at or not await self.end(session_id):
             raise InvalidTokenError(reason="authentication.session_over")
         made = self._make(account, client, factors)
-        return replace(made, expires_at=min(made.expires_at, stored.session.expires_at))
+        old = stored.session
+        # With a factor, that has just been given; taking one away proves nothing.
+        proved = not SECOND_FACTORS.isdisjoint(factors)
+        return replace(
+            made,
+            expires_at=min(made.expires_at, old.expires_at),
+            authenticated_at=made.authenticated_at if proved else old.authenticated_at,
+        )
 
     def _make(self, account: Account, client: Client, factors: frozenset[str]) -> Session:
         now = self._clock.now()
@@ -227,7 +249,9 @@ class Sessions:
             StoreError: The sessions or the factors are away.
         """
         await self._factors.require(account, factors=factors, in_browser=True)
-        return await self._add_in_browser(self._make(account, client, factors))
+        session, value = await self._add_in_browser(self._make(account, client, factors))
+        await self._require_again(account, session, in_browser=True)
+        return session, value
 
     async def _add_in_browser(self, session: Session) -> tuple[Session, str]:
         token = self._cookies.begin(session.session_id)

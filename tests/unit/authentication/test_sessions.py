@@ -410,3 +410,34 @@ async def test_no_session_of_another_account_is_replaced() -> None:
     with pytest.raises(InvalidTokenError):
         await bench.sessions.replace(ANA, old.session.session_id, LAPTOP, factors=frozenset())
     assert len(await bench.store.list_active(ANA.user_id, now=old.session.created_at)) == 1
+
+
+async def test_a_session_without_a_factor_is_no_fresh_sign_in() -> None:
+    """Taking a factor away proves nothing, so that nobody keeps a session fresh by it."""
+    bench = Bench()
+    old = await bench.begin()
+    bench.clock.advance(600)
+    bare = frozenset({"password"})
+    new = await bench.sessions.replace(ANA, old.session.session_id, LAPTOP, factors=bare)
+    assert new.session.authenticated_at == old.session.authenticated_at
+    assert new.session.created_at == bench.clock.now()
+
+
+@pytest.mark.parametrize("in_browser", [False, True], ids=["tokens", "cookie"])
+async def test_a_session_that_begins_while_a_factor_is_turned_on_ends(
+    in_browser: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when all others ended, and must not stay."""
+    bench = Bench()
+    add = bench.store.add
+
+    async def add_late(*arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as it is called
+        await confirm_factor(bench)
+        await bench.sessions.end_all(ANA.user_id)
+        await add(*arguments, **named)
+
+    monkeypatch.setattr(bench.store, "add", add_late)
+    begin = bench.sessions.begin_in_browser if in_browser else bench.sessions.begin
+    with pytest.raises(FactorRequiredError):
+        await begin(ANA, LAPTOP)
+    assert await bench.store.list_active(ANA.user_id, now=bench.clock.now()) == []
