@@ -15,6 +15,7 @@ from stockade.authentication.api_clients import APIClients
 from stockade.authentication.api_keys import APIKeys
 from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
+from stockade.authentication.devices import DeviceWatch
 from stockade.authentication.discovery import HTTPReader
 from stockade.authentication.enrolled import EnrolledFactors
 from stockade.authentication.factors import make_second_factors
@@ -53,6 +54,7 @@ from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.devices import MemoryDeviceStore
 from stockade.storage.memory.factors import MemoryFactorStore
 from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
@@ -63,20 +65,22 @@ from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
-    from stockade.authentication import AccountStore
+    from stockade.authentication import Account, AccountStore
     from stockade.authentication.interfaces import (
         APIClientStore,
+        DeviceStore,
         FactorStore,
         PasskeyStore,
         SessionStore,
     )
+    from stockade.authentication.models import Session
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.core.clock import Clock
     from stockade.events import EventSink
@@ -109,6 +113,9 @@ class Stockade:
         api_clients: Where programs and their keys live; the same holds for them.
         factors: Where second factors live; the same holds for them.
         passkeys: Where passkeys live; the same holds for them.
+        devices: Where it is remembered with which devices an account was seen; the same holds.
+        on_new_device: Told of each sign-in from a device that the account was not seen with before,
+            such as to hand a mail over; it must not wait for anything.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -137,6 +144,8 @@ class Stockade:
         api_clients: APIClientStore | None = None,
         factors: FactorStore | None = None,
         passkeys: PasskeyStore | None = None,
+        devices: DeviceStore | None = None,
+        on_new_device: Callable[[Account, Session], None] | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -157,6 +166,13 @@ class Stockade:
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
         self._factors: FactorStore = factors or (own and own.factors) or MemoryFactorStore()
         self._passkeys: PasskeyStore = passkeys or (own and own.passkeys) or MemoryPasskeyStore()
+        self._devices = DeviceWatch(
+            devices or (own and own.devices) or MemoryDeviceStore(),
+            keys=self._keys,
+            events=self.events,
+            clock=self._clock,
+            notify=on_new_device,
+        )
         self._enrolled = EnrolledFactors(self._factors, self._passkeys)
         self._pending = PendingSignIns(self._keys, self._clock)
         self._api_keys = APIKeys(self._keys)
@@ -403,6 +419,7 @@ class Stockade:
                     factors=FactorCheck(self._enrolled, self._pending),
                     settings=settings,
                     clock=self._clock,
+                    devices=self._devices,
                 ),
                 tokens=self._tokens,
                 throttle=self._make_throttle(self._accounts),

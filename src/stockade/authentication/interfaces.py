@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Passkey,
         RefreshUse,
         Session,
+        Sighting,
         StoredAPIClient,
         StoredSession,
     )
@@ -331,6 +332,25 @@ class PasskeyStore(Protocol):
 
         Returns:
             True for exactly one of any number of calls with the same digest.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+
+class DeviceStore(Protocol):
+    """Where it is remembered with which devices an account was seen."""
+
+    async def see(
+        self, user_id: UserId, digests: Sequence[str], *, now: datetime, keep: int
+    ) -> Sighting:
+        """Remember a device, and say whether the account was seen with it before.
+
+        Args:
+            user_id: The account.
+            digests: Digests of the device, one for each key; the first one is kept.
+            now: The time.
+            keep: Most devices of one account; the one that was not seen for longest gives way.
 
         Raises:
             StoreError: The store is away.

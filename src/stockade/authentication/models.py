@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -230,3 +231,12 @@ class Passkey:
     name: str
     created_at: datetime
     last_used_at: datetime | None = None
+
+
+class Sighting(StrEnum):
+    """How a device stands to an account."""
+
+    FIRST = "first"
+    """The account had none before."""
+    NEW = "new"
+    KNOWN = "known"

@@ -17,6 +17,7 @@ from stockade.errors import FactorRequiredError
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from stockade.authentication.devices import DeviceWatch
     from stockade.authentication.interfaces import AccountStore, SessionStore
     from stockade.authentication.models import Account, IssuedToken, StoredSession
     from stockade.authentication.pending import FactorCheck
@@ -110,6 +111,7 @@ class Sessions:
         factors: Asks for the second factor of accounts that have one.
         settings: Lifetimes.
         clock: Source of time.
+        devices: Notices devices that an account was not seen with before; None notices none.
     """
 
     def __init__(
@@ -123,7 +125,9 @@ class Sessions:
         factors: FactorCheck,
         settings: AuthenticationSettings,
         clock: Clock,
+        devices: DeviceWatch | None = None,
     ) -> None:
+        self._devices = devices
         self._store = store
         self._accounts = accounts
         self._access = access
@@ -149,20 +153,22 @@ class Sessions:
         """
         await self._factors.require(account, factors=factors, in_browser=False)
         grant = await self._add(account, self._make(account, client, factors))
-        await self._require_again(account, grant.session, in_browser=False)
+        await self._settle(account, grant.session, in_browser=False)
         return grant
 
-    async def _require_again(self, account: Account, session: Session, *, in_browser: bool) -> None:
+    async def _settle(self, account: Account, session: Session, *, in_browser: bool) -> None:
         """End a session that began while its account was getting a second factor.
 
         Sessions that are there when a factor is turned on end with it; this one may have come right
-        after them.
+        after them. One that goes on may be the first of a device.
         """
         try:
             await self._factors.require(account, factors=session.factors, in_browser=in_browser)
         except FactorRequiredError:
             await self.end(session.session_id)
             raise
+        if self._devices is not None:
+            await self._devices.note(account, session)
 
     async def _add(self, account: Account, session: Session) -> Grant:
         token = self._refresh.begin(session.session_id)
@@ -250,7 +256,7 @@ class Sessions:
         """
         await self._factors.require(account, factors=factors, in_browser=True)
         session, value = await self._add_in_browser(self._make(account, client, factors))
-        await self._require_again(account, session, in_browser=True)
+        await self._settle(account, session, in_browser=True)
         return session, value
 
     async def _add_in_browser(self, session: Session) -> tuple[Session, str]:

@@ -86,6 +86,11 @@ _KINDS = (
         "A second factor was turned on or removed, or its recovery codes were renewed.",
     ),
     EventKind(
+        "authentication.new_device",
+        logging.WARNING,
+        "Somebody signed in from a device that the account was not seen with before.",
+    ),
+    EventKind(
         "authentication.stepped_up",
         logging.INFO,
         "A caller gave a second factor in a session that goes on.",

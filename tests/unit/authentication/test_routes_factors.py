@@ -575,3 +575,25 @@ def test_a_key_of_a_program_sees_no_factors(bench: Bench) -> None:
         answer = bench.post(f"/auth/factors/{path}", key, code=bench.code())
         assert answer.status_code == 401
     assert bench.client.get("/auth/factors", headers=key).status_code == 401
+
+
+def test_a_sign_in_from_a_new_device_is_told() -> None:
+    """The application is told whose it is, and which session; a step-up is none."""
+    told: list[tuple[str, str]] = []
+    sink = MemorySink()
+    stockade = Stockade(
+        Settings(environment="test", authentication={"bcrypt_cost": 4}),
+        accounts=MemoryAccountStore([BEA]),
+        sinks=[sink],
+        on_new_device=lambda account, session: told.append((account.email, session.device)),
+    )
+    app = FastAPI()
+    stockade.install(app)
+    app.include_router(stockade.auth_router)
+    form = {"username": BEA.email, "password": PASSWORD}
+    with TestClient(app) as client:
+        for device in ("Laptop 1", "Laptop 2", "Phone 1", "Phone 2", "Laptop 3"):
+            headers = {"User-Agent": device}
+            assert client.post("/auth/token", data=form, headers=headers).status_code == 200
+    assert told == [(BEA.email, "Phone 1")]
+    assert len(sink.named("authentication.new_device")) == 1

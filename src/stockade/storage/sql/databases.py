@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.api_clients import SQLAPIClientStore
+from stockade.storage.sql.devices import SQLDeviceStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
 from stockade.storage.sql.factors import SQLFactorStore
 from stockade.storage.sql.migrate import check_schema
@@ -51,6 +52,7 @@ class Databases:
         self.sessions = None if engine is None else SQLSessionStore(engine)
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
         self.factors = None if engine is None else SQLFactorStore(engine)
+        self.devices = None if engine is None else SQLDeviceStore(engine)
         self.passkeys = None if engine is None else SQLPasskeyStore(engine)
 
     async def check(self) -> None:

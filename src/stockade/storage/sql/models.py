@@ -193,3 +193,15 @@ class UsedChallengeRow(Base):
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class KnownDeviceRow(Base):
+    """The digest of a device that an account was seen with."""
+
+    __tablename__ = "stockade_known_devices"
+
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("stockade_users.id", ondelete="CASCADE"), primary_key=True
+    )
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,4 +1,4 @@
-"""Create second factors, and let sessions say what they were authenticated with."""
+"""Create second factors and known devices, and let sessions say what was given for them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -38,6 +38,19 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
     )
+    op.create_table(
+        "stockade_known_devices",
+        sa.Column("user_id", sa.String(36), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("seen_at", moment, nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "digest", name="pk_stockade_known_devices"),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["stockade_users.id"],
+            name="fk_stockade_known_devices_user_id",
+            ondelete="CASCADE",
+        ),
+    )
     # What a session of an older release was begun with is not known.
     op.add_column(
         "stockade_sessions",
@@ -48,5 +61,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     op.drop_column("stockade_sessions", "factors")
+    op.drop_table("stockade_known_devices")
     op.drop_table("stockade_recovery_codes")
     op.drop_table("stockade_totp")
