@@ -223,7 +223,9 @@ class _Walk:
             return
         self._definitions |= definitions_of(node)
         config = node.get("config") or {}
-        default = config.get("str_max_length", default)
+        # To Pydantic, a model inside another one has a configuration of its own alone.
+        inherited = None if kind in {"dataclass", "model"} else default
+        default = config.get("str_max_length", inherited)
         yield from self._own(node, path, limited=limited, default=default)
         if kind == "chain":
             yield from self._best_step(node, path, limited=limited, default=default)

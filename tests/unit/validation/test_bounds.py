@@ -77,6 +77,17 @@ class Short(BaseModel):
     name: str
 
 
+class Inner(BaseModel):
+    name: str
+
+
+class AroundShort(BaseModel):
+    model_config = ConfigDict(str_max_length=10)
+
+    inner: Inner
+    record: Record
+
+
 class Extra(BaseModel):
     model_config = ConfigDict(extra="allow")
 
@@ -116,6 +127,8 @@ Alias = TypeAliasType("Alias", list[str])
     ("annotation", "expected"),
     [
         (str, [("", "str")]),
+        # A model inside has a configuration of its own, and takes strings of any length.
+        (AroundShort, [("inner.name", "str")]),
         (bytes, [("", "bytes")]),
         (Any, [("", "any")]),
         (object, [("", "any")]),
