@@ -156,9 +156,10 @@ class Review:
         Jinja2 takes what a macro gives to a page that escapes for HTML, also where the macro's own
         template escapes nothing.
         """
-        imports = [*tree.find_all(nodes.Import), *tree.find_all(nodes.FromImport)]
-        for node in imports:
-            for name in _constants(node.template):
+        imports = [node.template for node in tree.find_all(nodes.Import)]
+        imports += [node.template for node in tree.find_all(nodes.FromImport)]
+        for template in imports:
+            for name in _constants(template):
                 imported = self._tree(name)
                 if imported is None or name in where.path or len(where.path) > _MOST_INCLUDES:
                     continue
