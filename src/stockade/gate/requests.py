@@ -82,7 +82,11 @@ class RequestCheck:
         for place, field in _fields(leaf.dependant):
             annotation = _annotation_of(field)
             try:
-                self._names |= known_names_of(annotation) | {field.name, field.alias}
+                names = known_names_of(annotation) | {field.name, field.alias}
+                if place == "header":
+                    # FastAPI looks for the fields of a model under the names that headers have.
+                    names |= {name.replace("_", "-") for name in names}
+                self._names |= names
                 found = find_unbounded(annotation)
                 self._excuses |= {
                     RouteExcuse(
