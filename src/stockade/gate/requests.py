@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PydanticUserError
 
+from stockade.gate.placement import find_misplaced
 from stockade.gate.plans import Access
 from stockade.validation.bounds import find_unbounded
 from stockade.validation.excuses import find_excused
@@ -71,14 +72,14 @@ class RequestCheck:
         return list(self._excuses)
 
     def check(self, leaf: Leaf, plan: Plan) -> list[str]:
-        """Return a line for each value of a leaf that has no bound or does not fit its column.
+        """Return a line for each value of a leaf that has no bound, place or column that fits.
 
         Its field names and its excuses are remembered, and its uploads get their worker threads.
         """
         if leaf.dependant is None or plan.access is Access.DOCS:
             return []
         inspect_first(leaf.dependant)
-        problems = []
+        problems, misplaced = [], []
         for place, field in _fields(leaf.dependant):
             annotation = _annotation_of(field)
             try:
@@ -88,6 +89,10 @@ class RequestCheck:
                     names |= {name.replace("_", "-") for name in names}
                 self._names |= names
                 found = find_unbounded(annotation)
+                misplaced += [
+                    f"{leaf.label}: {_place(place, field, '')}: {problem}"
+                    for problem in find_misplaced(place, field, annotation)
+                ]
                 self._excuses |= {
                     RouteExcuse(
                         leaf.label, _place(place, field, each.path), each.kind, each.reason
@@ -108,7 +113,7 @@ class RequestCheck:
         if self._settings.unbounded == "warn":
             self._warnings |= dict.fromkeys(problems)
             problems = []
-        return problems + self._columns.check(leaf)
+        return problems + misplaced + self._columns.check(leaf)
 
     def describe(self, errors: Sequence[Any]) -> list[dict[str, str]]:
         """Describe validation errors without anything that was submitted."""
