@@ -30,7 +30,7 @@ def find_misplaced(place: str, field: Any, annotation: object) -> Iterator[str]:
     Args:
         place: ``path``, ``query``, ``header``, ``cookie`` or ``body``.
         field: The parameter.
-        annotation: All that it is declared as.
+        annotation: All that it is declared as, or its type adapter.
 
     Raises:
         PydanticSchemaGenerationError: Pydantic can't validate such a type.

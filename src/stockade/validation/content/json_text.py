@@ -139,7 +139,7 @@ class JSONScanner:
 
         Raises:
             MalformedRequestError: It is not UTF-8.
-            InvalidBodyError: It breaks a rule.
+            InvalidRequestError: It breaks a rule.
         """
         if self._steps is None:
             if last and _is_harmless(data, self._limits):

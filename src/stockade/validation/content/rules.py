@@ -36,11 +36,13 @@ class ContentRules:
             mounted application.
         limits: How much a body may hold.
         codings: Content codings that are undone for the endpoint.
+        single: Names of fields and files of a form of which the endpoint reads one value.
     """
 
     accepted: tuple[bytes, ...]
     limits: ContentLimits
     codings: frozenset[bytes] = CODINGS
+    single: frozenset[str] = frozenset()
 
     def open(
         self, headers: Iterable[tuple[bytes, bytes]], *, limit: Callable[[], int]
@@ -84,9 +86,9 @@ class ContentRules:
         if media_type is None:
             raise malformed("content_type")
         if media_type == MULTIPART:
-            return MultipartScanner(content_type, self.limits)
+            return MultipartScanner(content_type, self.limits, self.single)
         if media_type == URL_ENCODED:
-            return URLEncodedScanner(self.limits)
+            return URLEncodedScanner(self.limits, self.single)
         return JSONScanner(self.limits) if is_json(media_type) else None
 
     def _takes(self, media_type: bytes | None) -> bool:
