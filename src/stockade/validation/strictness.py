@@ -121,6 +121,11 @@ def _bound_integer(node: Node) -> None:
         node["le"] = MAX_INTEGER
 
 
+def _keep_finite(node: Node) -> None:
+    """Say of a number itself what the model says, for those that stand under a name."""
+    node["allow_inf_nan"] = False
+
+
 def _check_literal(node: Node) -> None:
     """Keep true from standing for 1, and 1.0 for either: to Python, they are equal."""
     if all(isinstance(value, str) for value in node["expected"]):
@@ -259,6 +264,7 @@ _WITH_RULES: Final = frozenset({"dataclass", "model"})
 _RULES: Final[dict[str, Callable[[Node], None]]] = {
     "datetime": _check_instant,
     "enum": _guard_enum,
+    "float": _keep_finite,
     "function-after": _limit_input,
     "int": _bound_integer,
     "literal": _check_literal,
