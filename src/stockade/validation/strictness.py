@@ -107,11 +107,17 @@ def _limit_input(node: Node) -> None:
     """Let a maximum length that stands behind a validator hold for what comes in, too."""
     function = node["function"]["function"]
     limit = function.keywords.get("max_length") if isinstance(function, partial) else None
-    inner = node["schema"]
-    while inner["type"] in _AROUND:
-        inner = inner["schema"]
-    if isinstance(limit, int) and inner["type"] == "str":
-        inner["max_length"] = min(limit, inner.get("max_length", limit))
+    if not isinstance(limit, int):
+        return
+    holder = node
+    # What is inside may belong to other fields as well, where it is the alias of a type.
+    while holder["schema"]["type"] in _AROUND:
+        inner = dict(holder["schema"])
+        holder["schema"] = inner
+        holder = inner
+    inner = holder["schema"]
+    if inner["type"] == "str":
+        holder["schema"] = {**inner, "max_length": min(limit, inner.get("max_length", limit))}
 
 
 def _bound_integer(node: Node) -> None:

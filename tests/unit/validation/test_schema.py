@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, Strict, ValidationError, create_model
 from typing_extensions import TypeAliasType, TypedDict
 
+from stockade.sanitization import RichText
 from stockade.validation import (
     EmailAddress,
     Line,
@@ -346,6 +347,7 @@ class Point(NamedTuple):
 
 
 Size = TypeAliasType("Size", int)
+Written = TypeAliasType("Written", RichText)
 Nested = TypeAliasType("Nested", "int | list[Nested]")
 
 
@@ -398,6 +400,19 @@ def test_what_has_a_name_reads_what_json_spells(
         "first": read,
         "second": read,
     }
+
+
+def test_a_limit_of_one_field_is_not_that_of_others() -> None:
+    """A field that narrows an alias of rich text leaves the alias as it is."""
+
+    class Narrowed(Schema):
+        narrow: Annotated[Written, Field(max_length=5)] = ""
+        wide: Written = ""
+        other: Written = ""
+
+    assert Narrowed.model_validate({"wide": "b" * 12, "other": "c" * 12}).wide == "b" * 12
+    with pytest.raises(ValidationError):
+        Narrowed.model_validate({"narrow": "<p onclick=x></p>"})
 
 
 def test_a_name_is_read_by_the_rules_of_each_model() -> None:
