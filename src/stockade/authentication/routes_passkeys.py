@@ -187,11 +187,15 @@ def _add_registration(
     @router.post(
         "/register/options", name="stockade:passkey-options", dependencies=[WITHOUT_FACTOR]
     )
-    async def begin_registration(caller: FreshCaller) -> JSONResponse:
+    async def begin_registration(request: Request, caller: FreshCaller) -> JSONResponse:
         """Give what ``navigator.credentials.create`` needs."""
         account = await flow.load(caller)
         await flow.require_factor(caller, max_age=FRESH)
-        return _show(await passkeys().begin_registration(account))
+        try:
+            return _show(await passkeys().begin_registration(account))
+        except InvalidPasskeyError as error:
+            error.user_id = account.user_id
+            raise flow.refuse_passkey(request, error) from None
 
     @router.post(
         "/register",

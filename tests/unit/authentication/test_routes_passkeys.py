@@ -1,11 +1,15 @@
 import asyncio
 import dataclasses
+import json
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stockade import Principal, Settings, Stockade, require_fresh
 from stockade.errors import ConfigurationError
@@ -332,3 +336,76 @@ def test_passkeys_that_could_not_work_stop_the_start(
     with pytest.raises(ConfigurationError, match=named):
         asyncio.run(stockade.start())
     asyncio.run(stockade.stop())
+
+
+PATHS = [
+    "/auth/factors/verify",
+    "/auth/factors/step-up",
+    "/auth/factors/totp",
+    "/auth/factors/totp/confirm",
+    "/auth/factors/totp/remove",
+    "/auth/factors/recovery-codes",
+    "/auth/passkeys/register/options",
+    "/auth/passkeys/register",
+    "/auth/passkeys/options",
+    "/auth/passkeys/sign-in",
+    "/auth/passkeys/verify/options",
+    "/auth/passkeys/verify",
+    "/auth/passkeys/step-up/options",
+    "/auth/passkeys/step-up",
+]
+_TEXT = st.text(max_size=40) | st.text("0123456789", min_size=6, max_size=6)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+_BODIES = _JSON | st.fixed_dictionaries(
+    {},
+    optional={
+        "code": _JSON,
+        "mfa_token": _JSON | st.from_regex(r"stkm_[A-Za-z0-9_-]+\.[0-9a-f]{64}", fullmatch=True),
+        "credential": _JSON
+        | st.fixed_dictionaries(
+            {
+                "id": st.from_regex(r"[A-Za-z0-9_-]{16,40}", fullmatch=True),
+                "rawId": st.from_regex(r"[A-Za-z0-9_-]{16,40}", fullmatch=True),
+                "type": st.just("public-key"),
+                "response": st.dictionaries(
+                    st.sampled_from(
+                        [
+                            "clientDataJSON",
+                            "attestationObject",
+                            "authenticatorData",
+                            "signature",
+                            "userHandle",
+                            "transports",
+                        ]
+                    ),
+                    st.from_regex(r"[A-Za-z0-9_-]{1,80}", fullmatch=True) | _JSON,
+                ),
+            }
+        ),
+        "name": _JSON,
+        "cookie": _JSON,
+    },
+)
+
+
+@given(st.data())
+def test_no_body_is_an_error_of_the_server(data: st.DataObject) -> None:
+    """Whatever is sent to whichever route, signed in or not."""
+    bench, header = _shared()
+    path = data.draw(st.sampled_from(PATHS))
+    headers = header if data.draw(st.booleans()) else {}
+    body = json.dumps(data.draw(_BODIES))
+    answer = bench.client.post(
+        path, content=body, headers={**headers, "Content-Type": "application/json"}
+    )
+    assert answer.status_code < 500
+
+
+@cache
+def _shared() -> tuple[PasskeyBench, dict[str, str]]:
+    bench = PasskeyBench()
+    return bench, bench.registered()
