@@ -1,6 +1,7 @@
 """Expect the same of every store of second factors."""
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -8,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from stockade.authentication.factors import make_sealer
 from stockade.authentication.interfaces import FactorStore
-from stockade.authentication.totp import TOTPFactor
+from stockade.authentication.totp import TOTPFactor, owner_of
 from stockade.core import UserId
+from stockade.crypto import KeyRing
 from stockade.errors import StoreError
 from stockade.storage.memory.factors import MemoryFactorStore
 from stockade.storage.sql import NewAccount, create_account, make_engine, upgrade_schema
-from stockade.storage.sql.factors import SQLFactorStore
+from stockade.storage.sql.factors import SQLFactorStore, reseal_totp
+from tests.unit.authentication.helpers import NEW, OLD
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 ANA, BEA = UserId("ana"), UserId("bea")
@@ -176,4 +180,34 @@ async def test_a_database_that_can_not_answer_is_no_missing_factor(tmp_path: Pat
         await store.find_totp(ANA)
     with pytest.raises(StoreError):
         await store.use_code(ANA, CODES)
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_secrets_are_sealed_with_the_newest_key(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Those of an older one, and no others; what can't be opened is counted."""
+    url = f"sqlite:///{tmp_path}/sealed.db"
+    if kind == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    engine = make_engine(url)
+    await upgrade_schema(engine)
+    store = SQLFactorStore(engine)
+    rings = {"old": [OLD], "new": [NEW], "gone": ["Zk9" + NEW[3:]]}
+    for name, ring in rings.items():
+        async with engine.begin() as connection:
+            account = NewAccount(email=name, password_hash="", user_id=UserId(name))
+            await create_account(connection, account)
+        factor = make_factor(UserId(name))
+        sealed = make_sealer(KeyRing(ring)).seal(
+            b"s", owner=owner_of(factor.factor_id, UserId(name))
+        )
+        await store.enrol_totp(dataclasses.replace(factor, sealed=sealed))
+    assert await reseal_totp(engine, make_sealer(KeyRing([OLD, NEW]))) == (1, 1)
+    assert await reseal_totp(engine, make_sealer(KeyRing([NEW]))) == (0, 1)
+    found = await store.find_totp(UserId("old"))
+    assert found is not None
+    owner = owner_of(found.factor_id, found.user_id)
+    assert make_sealer(KeyRing([NEW])).open(found.sealed, owner=owner) == b"s"
     await engine.dispose()

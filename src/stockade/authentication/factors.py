@@ -15,6 +15,7 @@ from stockade.authentication.totp import (
     find_step,
     generate_secret,
     is_code,
+    owner_of,
     write_secret,
     write_uri,
 )
@@ -122,7 +123,7 @@ class SecondFactors:
         factor = TOTPFactor(
             factor_id=factor_id,
             user_id=user_id,
-            sealed=self._sealer.seal(secret, owner=_owner(factor_id, user_id)),
+            sealed=self._sealer.seal(secret, owner=owner_of(factor_id, user_id)),
             created_at=self._clock.now(),
         )
         if not await self._store.enrol_totp(factor):
@@ -246,7 +247,7 @@ class SecondFactors:
             raise InvalidCodeError(reason="authentication.factor_unknown")
         step, secret = self._find_step(factor, code, self._clock.now())
         # Sealed anew each time, so that an older key of the ring can go once all have signed in.
-        sealed = self._sealer.seal(secret, owner=_owner(factor.factor_id, user_id))
+        sealed = self._sealer.seal(secret, owner=owner_of(factor.factor_id, user_id))
         if not await self._store.use_totp(factor.factor_id, step=step, sealed=sealed):
             raise InvalidCodeError(reason="authentication.factor_code_replayed")
 
@@ -254,7 +255,7 @@ class SecondFactors:
         plain = code.replace(" ", "")
         if not is_code(plain):
             raise InvalidCodeError(reason="authentication.factor_code_malformed")
-        owner = _owner(factor.factor_id, factor.user_id)
+        owner = owner_of(factor.factor_id, factor.user_id)
         try:
             secret = self._sealer.open(factor.sealed, owner=owner)
         except SealError:
@@ -295,7 +296,7 @@ def make_second_factors(
     return SecondFactors(
         store,
         enrolled,
-        sealer=Sealer(keys, "factors/totp"),
+        sealer=make_sealer(keys),
         codes=RecoveryCodes(keys),
         throttle=throttle,
         issuer=settings.display_name or settings.issuer,
@@ -303,5 +304,6 @@ def make_second_factors(
     )
 
 
-def _owner(factor_id: str, user_id: UserId) -> str:
-    return f"totp:{factor_id}:{user_id}"
+def make_sealer(keys: KeyRing) -> Sealer:
+    """Build what seals the secrets of apps."""
+    return Sealer(keys, "factors/totp")

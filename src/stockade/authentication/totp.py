@@ -54,6 +54,11 @@ class TOTPFactor:
     last_step: int = -1
 
 
+def owner_of(factor_id: str, user_id: UserId) -> str:
+    """Name what a secret is sealed for: this enrolment of this account, and no other."""
+    return f"totp:{factor_id}:{user_id}"
+
+
 def generate_secret() -> bytes:
     """Draw a new secret of 160 bits."""
     return secrets.token_bytes(_SECRET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from stockade.core.decision import Decision
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from stockade.core.identity import Principal
     from stockade.core.policy import Policy
 
+# As far as the clocks of several machines may differ.
+_LEEWAY: Final = timedelta(minutes=2)
 GRANTED: Final = Decision(granted=True, reason="authorization.granted")
 
 
@@ -37,15 +40,20 @@ def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Dec
         missing = policy.permissions - principal.permissions
         if missing:
             return _refuse("authorization.permission_missing", {"needs": _words(missing)})
-    if policy.step_up is not None and (
-        now is None or now - principal.authenticated_at > policy.step_up
-    ):
+    if policy.step_up is not None and not _is_fresh(policy.step_up, principal, now):
         return _refuse(
             "authorization.sign_in_too_old", {"max_age": str(int(policy.step_up.total_seconds()))}
         )
     if policy.factor is not None and not principal.has_factor(policy.factor):
         return _refuse("authorization.factor_missing", {"needs": policy.factor})
     return GRANTED
+
+
+def _is_fresh(max_age: timedelta, principal: Principal, now: datetime | None) -> bool:
+    if now is None:
+        return False
+    # A sign-in of the future, from before a clock was put back, would be fresh for longer.
+    return -_LEEWAY <= now - principal.authenticated_at <= max_age
 
 
 def decide_demand(roles: frozenset[str], principal: Principal) -> Decision:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import stockade
-from stockade.cli import check, database, demo, keys
+from stockade.cli import check, database, demo, keys, reseal
 from stockade.cli.output import PROGRAM, make_console, print_error
 from stockade.errors import ConfigurationError, StoreError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command(name="check")(check.check)
 app.command(name="demo")(demo.demo)
 app.add_typer(database.app, name="db")
+keys.app.command(name="reseal")(reseal.reseal)
 app.add_typer(keys.app, name="keys")
 
 

@@ -65,13 +65,29 @@ class Sealer:
         Raises:
             SealError: It was not sealed for this owner by a key of the ring.
         """
+        return self._open(sealed, owner, self._keys)
+
+    def renew(self, sealed: str, *, owner: str) -> str | None:
+        """Seal a value anew that an older key of the ring has sealed; None where the newest has.
+
+        Raises:
+            SealError: It was not sealed for this owner by a key of the ring.
+        """
+        value = self.open(sealed, owner=owner)
+        try:
+            self._open(sealed, owner, self._keys[:1])
+        except SealError:
+            return self.seal(value, owner=owner)
+        return None
+
+    def _open(self, sealed: str, owner: str, keys: tuple[bytes, ...]) -> bytes:
         try:
             raw = base64.b64decode(sealed.encode(), altchars=b"-_", validate=True)
         except (binascii.Error, UnicodeError):
             raw = b""
         salt, rest = raw[:_SALT], raw[_SALT:]
         if len(rest) >= _TAG:
-            for key in self._keys:
+            for key in keys:
                 try:
                     return _cipher(key, salt).decrypt(_NONCE, rest, owner.encode())
                 except InvalidTag:

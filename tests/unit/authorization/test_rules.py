@@ -196,3 +196,10 @@ def test_a_program_is_not_asked() -> None:
     )
     assert decide_demand(frozenset({"admin"}), program).granted
     assert not decide(Policy(factor=Factor.MFA), program, now=NOW).granted
+
+
+@pytest.mark.parametrize(("ahead", "fresh"), [(0, True), (120, True), (121, False), (9e6, False)])
+def test_a_sign_in_of_the_future_is_not_fresh(ahead: float, fresh: bool) -> None:
+    """A clock that was put back lengthens nothing, but for what clocks may differ."""
+    principal = make_principal(age=int(-ahead))
+    assert decide(Policy(step_up=timedelta(minutes=5)), principal, now=NOW).granted is fresh

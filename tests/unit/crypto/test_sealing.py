@@ -56,3 +56,16 @@ def test_anything_else_opens_nothing(text: str) -> None:
     """Only the declared error is raised, whatever stands in the store."""
     with pytest.raises(SealError):
         SEALER.open(text, owner="ana")
+
+
+def test_only_what_an_older_key_sealed_is_sealed_anew() -> None:
+    """What nobody can open is neither."""
+    both = Sealer(KeyRing([OLD, NEW]), "tests")
+    old = Sealer(KeyRing([OLD]), "tests").seal(SECRET, owner="ana")
+    renewed = both.renew(old, owner="ana")
+    assert renewed is not None
+    assert SEALER.open(renewed, owner="ana") == SECRET
+    assert both.renew(renewed, owner="ana") is None
+    for sealed, owner in ((old, "bea"), ("", "ana")):
+        with pytest.raises(SealError):
+            both.renew(sealed, owner=owner)

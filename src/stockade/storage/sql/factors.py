@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from stockade.authentication.totp import TOTPFactor
+from stockade.authentication.totp import TOTPFactor, owner_of
 from stockade.core.identity import UserId
+from stockade.crypto.sealing import SealError
 from stockade.storage.sql.engines import store_errors
 from stockade.storage.sql.models import RecoveryCodeRow, TOTPRow
 from stockade.storage.sql.moments import aware
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from stockade.crypto.sealing import Sealer
+
+_AT_ONCE: Final = 500
 _COLUMNS: Final = tuple(TOTPRow.__table__.columns)
 
 
@@ -166,3 +170,45 @@ async def _replace_codes(connection: AsyncConnection, user_id: str, codes: Seque
     if codes:
         rows = [{"user_id": user_id, "digest": digest} for digest in codes]
         await connection.execute(insert(RecoveryCodeRow), rows)
+
+
+async def reseal_totp(engine: AsyncEngine, sealer: Sealer) -> tuple[int, int]:
+    """Seal the secrets of all apps with the newest key.
+
+    It may run beside the application: a secret that was sealed anew meanwhile is left alone.
+
+    Returns:
+        How many were sealed, and how many no key of the ring opens.
+
+    Raises:
+        StoreError: The database is away.
+    """
+    resealed = lost = 0
+    last = ""
+    while True:
+        page = (
+            select(TOTPRow.id, TOTPRow.user_id, TOTPRow.sealed)
+            .where(TOTPRow.id > last)
+            .order_by(TOTPRow.id)
+            .limit(_AT_ONCE)
+        )
+        async with store_errors(), engine.begin() as connection:
+            rows = (await connection.execute(page)).all()
+            for row in rows:
+                try:
+                    renewed = sealer.renew(row.sealed, owner=owner_of(row.id, UserId(row.user_id)))
+                except SealError:
+                    lost += 1
+                    continue
+                if renewed is not None:
+                    resealed += await _reseal(connection, row.id, old=row.sealed, new=renewed)
+        if not rows:
+            return resealed, lost
+        last = rows[-1].id
+
+
+async def _reseal(connection: AsyncConnection, factor_id: str, *, old: str, new: str) -> int:
+    statement = (
+        update(TOTPRow).where(TOTPRow.id == factor_id, TOTPRow.sealed == old).values(sealed=new)
+    )
+    return (await connection.execute(statement)).rowcount
