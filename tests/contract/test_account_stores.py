@@ -1,5 +1,6 @@
 """Expect the same of every store of accounts."""
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stockade.authentication import Account, AccountStore
+from stockade.authentication import Account
+from stockade.authentication.interfaces import WritableAccountStore
 from stockade.core import TenantId, UserId, UserType
 from stockade.errors import StoreError
 from stockade.storage.memory.accounts import MemoryAccountStore
@@ -58,7 +60,7 @@ class Deactivate(Protocol):
 class Filled:
     """A store with three rows, and a way to change one."""
 
-    store: AccountStore
+    store: WritableAccountStore
     deactivate: Deactivate
 
 
@@ -197,6 +199,64 @@ async def test_an_account_shows_no_hash(filled: Filled) -> None:
     account = await filled.store.find_by_email(BEA.email)
     assert "hash-of-bea" not in repr(account)
     assert "hash" not in repr(NewAccount(email="x", password_hash="hash"))[:60].partition("(")[2]
+
+
+async def test_an_account_is_made_once(filled: Filled) -> None:
+    """Of many that are made at once with one address one is; case makes no second one."""
+    emails = ["New@Example.com", "new@example.com"] * 10
+    made = await asyncio.gather(
+        *(filled.store.create(NewAccount(email=each, password_hash="hash")) for each in emails)
+    )
+    assert sum(made) == 1
+    account = await filled.store.find_by_email("new@example.com")
+    assert account is not None
+    assert account == await filled.store.find_by_id(account.user_id, None)
+    assert (account.active, account.token_epoch, account.password_hash) == (True, 0, "hash")
+    assert (account.user_type, account.tenant_id, account.roles) == ("user", None, frozenset())
+    assert account.email_verified
+
+
+async def test_an_address_that_is_taken_makes_no_account(filled: Filled) -> None:
+    """The one that has it stays as it is."""
+    assert not await filled.store.create(NewAccount(email="BEA@example.com", password_hash="x"))
+    assert await filled.store.find_by_email(BEA.email) == BEA
+
+
+async def test_a_password_is_set_once_for_an_epoch(filled: Filled) -> None:
+    """Of many changes that read the same epoch one comes through, and ends all tokens."""
+    news = [f"new-{number}" for number in range(20)]
+    done = await asyncio.gather(
+        *(filled.store.set_password(BEA.user_id, epoch=0, new=each) for each in news)
+    )
+    assert sum(done) == 1
+    changed = {"password_hash": news[done.index(True)], "token_epoch": 1}
+    expected = dataclasses.replace(BEA, **changed)  # type: ignore[arg-type]  # Two fields.
+    assert await filled.store.find_by_email(BEA.email) == expected
+    assert await filled.store.find_by_email(ROOT.email) == ROOT
+    elsewhere = await filled.store.find_by_id(BEA.user_id, ACME)
+    assert elsewhere is not None
+    assert (elsewhere.password_hash, elsewhere.token_epoch) == (expected.password_hash, 1)
+
+
+async def test_another_epoch_sets_no_password(filled: Filled) -> None:
+    """Nor does an account that is not there."""
+    assert not await filled.store.set_password(BEA.user_id, epoch=1, new="new")
+    assert not await filled.store.set_password(UserId("nobody"), epoch=0, new="new")
+    assert await filled.store.find_by_email(BEA.email) == BEA
+
+
+async def test_an_address_is_marked_as_the_owners(filled: Filled) -> None:
+    """Only the address that was shown to be it."""
+    new = NewAccount(email="new@example.com", password_hash="", email_verified=False)
+    assert await filled.store.create(new)
+    assert not await filled.store.mark_verified(new.user_id, email="old@example.com")
+    account = await filled.store.find_by_id(new.user_id, None)
+    assert account is not None
+    assert not account.email_verified
+    assert await filled.store.mark_verified(new.user_id, email="new@example.com")
+    account = await filled.store.find_by_email("new@example.com")
+    assert account is not None
+    assert account.email_verified
 
 
 # --- What only databases do -------------------------------------------------------------------

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from stockade.errors import StockadeError, StoreError, UnauthenticatedError
+from stockade.errors import (
+    ForbiddenError,
+    InvalidBodyError,
+    InvalidInputError,
+    StockadeError,
+    StoreError,
+    UnauthenticatedError,
+)
 
 
 class PasswordTooLongError(StockadeError):
@@ -65,3 +72,29 @@ class InvalidKeyError(UnauthenticatedError):
 
     def __init__(self, *, reason: str) -> None:
         super().__init__(reason=reason, challenge="ApiKey")
+
+
+class InvalidLinkError(InvalidInputError):
+    """A one-time link does not hold: made up, used, over, or for something else."""
+
+    code = "invalid_link"
+
+
+class WrongPasswordError(ForbiddenError):
+    """Somebody who is signed in gave another password than the account's."""
+
+    code = "wrong_password"
+
+
+class PasswordRefusedError(InvalidBodyError):
+    """A new password breaks a rule.
+
+    Args:
+        rule: Stable code of the rule, for the client.
+        message: The rule in words, without anything that was submitted.
+    """
+
+    code = "password_refused"
+
+    def __init__(self, *, rule: str, message: str) -> None:
+        super().__init__(reason="authentication.password_refused", rule=rule, message=message)

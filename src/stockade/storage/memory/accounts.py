@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stockade.authentication.models import Account
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stockade.authentication.models import Account
+    from stockade.authentication.models import NewAccount
     from stockade.core.identity import TenantId, UserId
 
 
@@ -49,6 +51,47 @@ class MemoryAccountStore:
             replace(account, password_hash=new)
             for account in self._accounts
             if account.user_id == user_id and account.password_hash == old
+        ]
+        for account in changed:
+            self.put(account)
+        return bool(changed)
+
+    async def create(self, account: NewAccount) -> bool:
+        """Make an account; False where its address is taken."""
+        email = account.email.lower()
+        if any(known.email == email for known in self._accounts):
+            return False
+        made = Account(
+            user_id=account.user_id,
+            email=email,
+            user_type=account.user_type,
+            password_hash=account.password_hash,
+            active=True,
+            token_epoch=0,
+            tenant_id=None,
+            roles=frozenset(),
+            email_verified=account.email_verified,
+        )
+        self._accounts.append(made)
+        return True
+
+    async def set_password(self, user_id: UserId, *, epoch: int, new: str) -> bool:
+        """Put a new hash in place and raise the epoch; once for each epoch."""
+        changed = [
+            replace(account, password_hash=new, token_epoch=epoch + 1)
+            for account in self._accounts
+            if account.user_id == user_id and account.token_epoch == epoch
+        ]
+        for account in changed:
+            self.put(account)
+        return bool(changed)
+
+    async def mark_verified(self, user_id: UserId, *, email: str) -> bool:
+        """Remember that the address is the owner's; False where the account has another by now."""
+        changed = [
+            replace(account, email_verified=True)
+            for account in self._accounts
+            if account.user_id == user_id and account.email == email
         ]
         for account in changed:
             self.put(account)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from stockade.authentication.models import Account
+from stockade.authentication.models import Account, NewAccount
 from stockade.core.identity import TenantId, UserId, UserType
 from stockade.errors import StoreError
 from stockade.storage.sql.engines import store_errors
@@ -25,6 +25,7 @@ _COLUMNS = (
     User.password_hash,
     User.is_active,
     User.token_epoch,
+    User.email_verified,
     Membership.tenant_id,
     Membership.role,
 )
@@ -83,6 +84,44 @@ class SQLAccountStore:
         async with store_errors(), self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
+    async def create(self, account: NewAccount) -> bool:
+        """Make an account; False where its address is taken, also by a call at the same time.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        async with store_errors():
+            try:
+                async with self._engine.begin() as connection:
+                    await create_account(connection, account)
+            except IntegrityError:
+                return False
+        return True
+
+    async def set_password(self, user_id: UserId, *, epoch: int, new: str) -> bool:
+        """Put a new hash in place and raise the epoch, in one statement; once for each epoch.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            update(User)
+            .where(User.id == user_id, User.token_epoch == epoch)
+            .values(password_hash=new, token_epoch=epoch + 1)
+        )
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def mark_verified(self, user_id: UserId, *, email: str) -> bool:
+        """Remember that the address is the owner's; False where the account has another by now.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = update(User).where(User.id == user_id, User.email == email)
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement.values(email_verified=True))).rowcount == 1
+
 
 def _to_account(row: Row[*tuple[Any, ...]]) -> Account:
     try:
@@ -99,24 +138,8 @@ def _to_account(row: Row[*tuple[Any, ...]]) -> Account:
         token_epoch=row.token_epoch,
         tenant_id=None if row.tenant_id is None else TenantId(row.tenant_id),
         roles=frozenset() if row.role is None else frozenset({row.role}),
+        email_verified=row.email_verified,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewAccount:
-    """An account that is to be made.
-
-    Args:
-        email: Address; kept in lower case.
-        password_hash: Hash as a hasher made it.
-        user_type: Kind of account.
-        user_id: Identifier; drawn at random unless given.
-    """
-
-    email: str
-    password_hash: str = field(repr=False)
-    user_type: UserType = UserType.USER
-    user_id: UserId = field(default_factory=lambda: UserId(str(uuid.uuid4())))
 
 
 async def create_account(connection: AsyncConnection, account: NewAccount) -> UserId:
@@ -129,6 +152,7 @@ async def create_account(connection: AsyncConnection, account: NewAccount) -> Us
             password_hash=account.password_hash,
             is_active=True,
             token_epoch=0,
+            email_verified=account.email_verified,
         )
     )
     return account.user_id

@@ -1,0 +1,71 @@
+"""Take a new password: ask the rules, then hash it, both off the event loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from stockade.authentication.errors import PasswordRefusedError, PasswordTooLongError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from stockade.authentication.hashers import PasswordHasher
+    from stockade.authentication.passwords import HashingPool
+
+
+class BrokenRule(Protocol):
+    """A rule that a password breaks."""
+
+    @property
+    def code(self) -> str:
+        """Stable code of the rule."""
+
+    @property
+    def message(self) -> str:
+        """The rule in words, with nothing of the password in it."""
+
+
+class PasswordRules(Protocol):
+    """Says whether somebody may choose a password."""
+
+    def check(
+        self, password: str, *, context: Iterable[str] = (), has_second_factor: bool = False
+    ) -> Sequence[BrokenRule]:
+        """Return every rule that a password breaks."""
+
+
+class NewPasswords:
+    """Check and hash new passwords.
+
+    Args:
+        rules: What a password has to satisfy.
+        hasher: Hashes it.
+        pool: Runs both off the event loop.
+    """
+
+    def __init__(self, rules: PasswordRules, hasher: PasswordHasher, pool: HashingPool) -> None:
+        self._rules = rules
+        self._hasher = hasher
+        self._pool = pool
+
+    async def hash(self, password: str, *, email: str) -> str:
+        """Return the hash of a password that may be chosen.
+
+        Args:
+            password: As it was submitted; untrusted.
+            email: Address of the account, on which the password must not lean.
+
+        Raises:
+            PasswordRefusedError: It breaks a rule; the first one is named.
+            UnavailableError: Too many passwords wait already.
+        """
+        return await self._pool.run(self._check_and_hash, password, email)
+
+    def _check_and_hash(self, password: str, email: str) -> str:
+        for broken in self._rules.check(password, context=(email,)):
+            raise PasswordRefusedError(rule=str(broken.code), message=broken.message)
+        try:
+            return self._hasher.hash(password)
+        except PasswordTooLongError as error:
+            message = f"Must have at most {error.limit} bytes."
+            raise PasswordRefusedError(rule="password_too_long", message=message) from None
