@@ -114,7 +114,9 @@ async def test_names_of_constraints_agree(engine: AsyncEngine) -> None:
             "pk_stockade_one_time_links",
             "uq_stockade_one_time_links_digest",
             "fk_stockade_one_time_links_user_id",
+            "fk_stockade_one_time_links_tenant_id",
             "ix_stockade_one_time_links_user_id",
+            "ix_stockade_one_time_links_tenant_id",
             "ix_stockade_one_time_links_expires_at",
         }
 

@@ -86,6 +86,42 @@ class WritableAccountStore(AccountStore, Protocol):
             StoreError: The store is away.
         """
 
+    async def set_email(self, user_id: UserId, *, epoch: int, new: str) -> bool:
+        """Put a new address in place, as its owner's, and raise the epoch, in one atomic step.
+
+        Args:
+            user_id: Whose address it is.
+            epoch: The epoch as it was read.
+            new: The new address, in lower case.
+
+        Returns:
+            Whether this call has changed it; False as well where another account has the address.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def set_active(self, user_id: UserId, *, active: bool) -> bool:
+        """Let an account act or not, and raise the epoch; False where it is not there.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def delete(self, user_id: UserId) -> bool:
+        """Delete an account with all that belongs to it; False where it is not there.
+
+        Raises:
+            StoreError: The store is away, or keeps something else that needs the account.
+        """
+
+    async def join(self, user_id: UserId, tenant_id: TenantId, role: str) -> bool:
+        """Make an account a member of a tenant; False where it is one, with whatever role.
+
+        Raises:
+            StoreError: The store is away, or there is no such account or tenant.
+        """
+
 
 class LinkStore(Protocol):
     """Where one-time links live: one for each purpose and address."""

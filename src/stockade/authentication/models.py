@@ -52,6 +52,7 @@ class NewAccount:
         user_type: Kind of account.
         user_id: Identifier; drawn at random unless given.
         email_verified: Whether the address is known to be the owner's.
+        membership: The tenant that it begins in, which is its default one, and its role there.
     """
 
     email: str
@@ -59,6 +60,7 @@ class NewAccount:
     user_type: UserType = UserType.USER
     user_id: UserId = field(default_factory=lambda: UserId(str(uuid.uuid4())))
     email_verified: bool = True
+    membership: tuple[TenantId, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,11 +228,12 @@ class StoredLink:
 
     Args:
         purpose: What it is for.
-        email: Where it was sent.
+        email: The address that it is about.
         user_id: Whose it is; None where there is no account yet.
         state: Digest of what must not have changed when it is used.
         created_at: When it was made.
         expires_at: When it ends.
+        membership: The tenant that it leads into, and the role there.
     """
 
     purpose: str
@@ -239,3 +242,11 @@ class StoredLink:
     state: str = field(repr=False)
     created_at: datetime
     expires_at: datetime
+    membership: tuple[TenantId, str] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What has one link for each purpose: an account, an address, or an address in a tenant."""
+        if self.user_id is not None:
+            return self.user_id
+        return self.email if self.membership is None else f"{self.membership[0]} {self.email}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stockade.authentication.interfaces import LinkStore
     from stockade.authentication.models import Account
     from stockade.core.clock import Clock
+    from stockade.core.identity import TenantId
     from stockade.crypto import KeyRing
 
 PREFIX: Final = "stkl_"
@@ -40,6 +41,9 @@ class LinkPurpose(StrEnum):
 
     REGISTER = "register"
     RESET_PASSWORD = "reset-password"  # noqa: S105 - the name of a purpose
+    ALLOW_EMAIL = "allow-email"
+    CONFIRM_EMAIL = "confirm-email"
+    INVITATION = "invitation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +75,22 @@ class OneTimeLinks:
         self._clock = clock
 
     async def issue(
-        self, purpose: LinkPurpose, email: str, account: Account | None, *, lifetime: timedelta
+        self,
+        purpose: LinkPurpose,
+        email: str,
+        account: Account | None,
+        *,
+        lifetime: timedelta,
+        membership: tuple[TenantId, str] | None = None,
     ) -> str:
         """Make a link, which ends the one before it, and return its token; a secret.
 
         Args:
             purpose: What it is for.
-            email: Where it is sent.
+            email: The address that it is about.
             account: Whose it is; None where there is no account yet.
             lifetime: How long it holds.
+            membership: The tenant that it leads into, and the role there.
 
         Raises:
             StoreError: The links are away.
@@ -93,6 +104,7 @@ class OneTimeLinks:
             state=self._states(account)[0],
             created_at=now,
             expires_at=now + lifetime,
+            membership=membership,
         )
         await self._store.put(link, digest=self._digests(purpose, token)[0], now=now)
         return token

@@ -24,7 +24,7 @@ class MemoryLinkStore:
         """Keep a link in the place of the one before it, and forget those that are over."""
         for place in [place for place, (_, each) in self._links.items() if each.expires_at <= now]:
             del self._links[place]
-        self._links[link.purpose, link.user_id or link.email] = (digest, link)
+        self._links[link.purpose, link.subject] = (digest, link)
 
     async def find(self, digests: Sequence[str], *, now: datetime) -> StoredLink | None:
         """Return the link with one of these digests, unless it is over."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from stockade.authentication.models import Account, NewAccount
@@ -122,6 +122,64 @@ class SQLAccountStore:
         async with store_errors(), self._engine.begin() as connection:
             return (await connection.execute(statement.values(email_verified=True))).rowcount == 1
 
+    async def set_email(self, user_id: UserId, *, epoch: int, new: str) -> bool:
+        """Put a new address in place and raise the epoch; False where it is taken.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            update(User)
+            .where(User.id == user_id, User.token_epoch == epoch)
+            .values(email=new, email_verified=True, token_epoch=epoch + 1)
+        )
+        async with store_errors():
+            try:
+                async with self._engine.begin() as connection:
+                    return (await connection.execute(statement)).rowcount == 1
+            except IntegrityError:
+                return False
+
+    async def set_active(self, user_id: UserId, *, active: bool) -> bool:
+        """Let an account act or not, and raise the epoch; False where it is not there.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            update(User)
+            .where(User.id == user_id)
+            .values(is_active=active, token_epoch=User.token_epoch + 1)
+        )
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def delete(self, user_id: UserId) -> bool:
+        """Delete an account with all that belongs to it; False where it is not there.
+
+        Raises:
+            StoreError: The database is away, or a table of the application needs the account.
+        """
+        async with store_errors(), self._engine.begin() as connection:
+            deleted = await connection.execute(delete(User).where(User.id == user_id))
+            return deleted.rowcount == 1
+
+    async def join(self, user_id: UserId, tenant_id: TenantId, role: str) -> bool:
+        """Make an account a member of a tenant; False where it is one, with whatever role.
+
+        Its first tenant is its default one.
+
+        Raises:
+            StoreError: The database is away, or there is no such account or tenant.
+        """
+        own = select(Membership.tenant_id).where(Membership.user_id == user_id)
+        async with store_errors(), self._engine.begin() as connection:
+            tenants = set((await connection.execute(own)).scalars())
+            if tenant_id in tenants:
+                return False
+            await join_tenant(connection, user_id, tenant_id, role=role, is_default=not tenants)
+        return True
+
 
 def _to_account(row: Row[*tuple[Any, ...]]) -> Account:
     try:
@@ -155,6 +213,9 @@ async def create_account(connection: AsyncConnection, account: NewAccount) -> Us
             email_verified=account.email_verified,
         )
     )
+    if account.membership is not None:
+        tenant_id, role = account.membership
+        await join_tenant(connection, account.user_id, tenant_id, role=role, is_default=True)
     return account.user_id
 
 

@@ -138,13 +138,17 @@ class LinkRow(Base):
     """A one-time link, with the digest of its token."""
 
     __tablename__ = "stockade_one_time_links"
-    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"))
+    __table_args__ = (Index(None, "user_id"), Index(None, "tenant_id"), Index(None, "expires_at"))
 
     purpose: Mapped[str] = mapped_column(String(20), primary_key=True)
-    # The account, or the address where there is no account yet: it has one link for each purpose.
-    subject: Mapped[str] = mapped_column(String(254), primary_key=True)
+    # The account, the address, or tenant and address: it has one link for each purpose.
+    subject: Mapped[str] = mapped_column(String(300), primary_key=True)
     email: Mapped[str] = mapped_column(String(254))
     user_id: Mapped[str | None] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    tenant_id: Mapped[str | None] = mapped_column(
+        ForeignKey("stockade_tenants.id", ondelete="CASCADE")
+    )
+    role: Mapped[str | None] = mapped_column(String(64))
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     state: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

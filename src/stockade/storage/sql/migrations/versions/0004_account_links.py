@@ -20,9 +20,11 @@ def upgrade() -> None:
     op.create_table(
         "stockade_one_time_links",
         sa.Column("purpose", sa.String(20), nullable=False),
-        sa.Column("subject", sa.String(254), nullable=False),
+        sa.Column("subject", sa.String(300), nullable=False),
         sa.Column("email", sa.String(254), nullable=False),
         sa.Column("user_id", sa.String(36), nullable=True),
+        sa.Column("tenant_id", sa.String(36), nullable=True),
+        sa.Column("role", sa.String(64), nullable=True),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("state", sa.String(64), nullable=False),
         sa.Column("created_at", moment, nullable=False),
@@ -35,11 +37,16 @@ def upgrade() -> None:
             name="fk_stockade_one_time_links_user_id",
             ondelete="CASCADE",
         ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"],
+            ["stockade_tenants.id"],
+            name="fk_stockade_one_time_links_tenant_id",
+            ondelete="CASCADE",
+        ),
     )
-    op.create_index("ix_stockade_one_time_links_user_id", "stockade_one_time_links", ["user_id"])
-    op.create_index(
-        "ix_stockade_one_time_links_expires_at", "stockade_one_time_links", ["expires_at"]
-    )
+    for column in ("user_id", "tenant_id", "expires_at"):
+        name = f"ix_stockade_one_time_links_{column}"
+        op.create_index(name, "stockade_one_time_links", [column])
 
 
 def downgrade() -> None:
