@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stockade.authentication.closing import AccountClosing
+from stockade.authentication.email_change import EmailChange
+from stockade.authentication.invitations import Invitations
 from stockade.authentication.one_time import OneTimeLinks
 from stockade.authentication.password_change import OwnPassword, PasswordChange
 from stockade.authentication.recovery import PasswordRecovery
@@ -56,12 +59,18 @@ class AccountServices:
         recovery: Gives new passwords to those who have lost theirs.
         change: Changes passwords.
         registration: Makes accounts.
+        invitations: Lets people into tenants.
+        email_change: Changes addresses.
+        closing: Deactivates and deletes accounts.
         sessions: Begins the session after a change.
     """
 
     recovery: PasswordRecovery
     change: PasswordChange
     registration: Registration
+    invitations: Invitations
+    email_change: EmailChange
+    closing: AccountClosing
     sessions: Sessions
 
 
@@ -94,5 +103,12 @@ def make_account_services(
         registration=Registration(
             parts.accounts, links, passwords=passwords, post=post, settings=settings
         ),
+        invitations=Invitations(
+            parts.accounts, links, passwords=passwords, post=post, settings=settings
+        ),
+        email_change=EmailChange(
+            parts.accounts, links, own=own, sessions=sessions, post=post, settings=settings
+        ),
+        closing=AccountClosing(parts.accounts, sessions=sessions, post=post),
         sessions=sessions,
     )

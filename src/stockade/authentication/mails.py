@@ -71,6 +71,55 @@ class AccountMails:
         )
         return Message(to=to, subject=f"Your account at {self.site}", text=text)
 
+    def allow_email(self, to: str, new: str, token: str, *, lifetime: timedelta) -> Message:
+        """Ask the owner, at the address of now, whether the account may get a new one."""
+        text = (
+            f"Somebody, hopefully you, wants to change the address of your account at {self.site} "
+            f"to\n\n{new}\n\nAllow it here within {say(lifetime)}:\n\n"
+            f"{self.link('allow-email', token)}\n\n"
+            "The link works once; a second one goes to the new address.\nIf it was not you, "
+            "somebody knows your password: leave this link alone, and ask for a new one at once:\n\n"
+            f"{self._pages}/forgot-password\n"
+        )
+        return Message(to=to, subject=f"A new address for {self.site}", text=text)
+
+    def confirm_email(self, to: str, token: str, *, lifetime: timedelta) -> Message:
+        """Ask at the new address whether it is the owner's."""
+        text = (
+            f"Somebody, hopefully you, wants to use this address for an account at {self.site}.\n\n"
+            f"Confirm it here within {say(lifetime)}:\n\n"
+            f"{self.link('confirm-email', token)}\n\n"
+            "The link works once. If it was not you, there is nothing to do.\n"
+        )
+        return Message(to=to, subject=f"Your address for {self.site}", text=text)
+
+    def email_changed(self, to: str) -> Message:
+        """Tell the owner, at the address of before, that there is a new one."""
+        text = (
+            f"Your account at {self.site} has a new address, and this one is no longer used for "
+            "it. Every device has been signed out.\n"
+        )
+        return Message(to=to, subject=f"Your address for {self.site} was changed", text=text)
+
+    def invite(self, to: str, token: str, *, lifetime: timedelta) -> Message:
+        """Give somebody a way into a tenant."""
+        text = (
+            f"You are invited to {self.site}.\n\nAccept within {say(lifetime)}:\n\n"
+            f"{self.link('invitation', token)}\n\n"
+            "The link works once. If you expect no invitation, there is nothing to do.\n"
+        )
+        return Message(to=to, subject=f"An invitation to {self.site}", text=text)
+
+    def account_deactivated(self, to: str) -> Message:
+        """Tell the owner that the account was switched off."""
+        text = f"Your account at {self.site} was deactivated. Nobody can sign in to it.\n"
+        return Message(to=to, subject=f"Your account at {self.site} is off", text=text)
+
+    def account_deleted(self, to: str) -> Message:
+        """Tell the owner that the account is gone."""
+        text = f"Your account at {self.site} was deleted.\n"
+        return Message(to=to, subject=f"Your account at {self.site} is gone", text=text)
+
 
 def say(lifetime: timedelta) -> str:
     """Say a span in words, never longer than it is.

@@ -74,11 +74,12 @@ class AuthenticationSettings(BaseModel):
         attempts_in_all: Sign-ins to all accounts together, in a minute.
         pages_url: Where the pages of the front end are that one-time links lead to, such as
             ``https://app.example.com/account``; the host of a request is never used for it.
-        registration: Who may make an account by themselves: nobody, or everybody who receives mail.
+        registration: Who may make an account by themselves: nobody, those whom an admin of a tenant
+            has invited, or everybody who receives mail.
         verified_email_required: Whether an account may sign in only after its address was shown to
             be its owner's, which a registration and a reset do.
-        reset_link_lifetime: How long a link for a new password holds.
-        registration_link_lifetime: How long a link for a new account holds.
+        reset_link_lifetime: How long a link for a new password or a new address holds.
+        registration_link_lifetime: How long a link for a new account and an invitation hold.
         mails_per_address: Links that are mailed to one address in an hour.
         mails_per_client: Links that one client may ask for in an hour.
         leeway: Clock difference to other machines that is forgiven.
@@ -128,7 +129,7 @@ class AuthenticationSettings(BaseModel):
     pages_url: Annotated[str, AfterValidator(check_pages_url)] | None = Field(
         default=None, max_length=200
     )
-    registration: Literal["closed", "open"] = "closed"
+    registration: Literal["closed", "invited", "open"] = "closed"
     verified_email_required: bool = True
     reset_link_lifetime: timedelta = Field(
         default=timedelta(minutes=30), ge=timedelta(minutes=5), le=timedelta(days=1)

@@ -15,6 +15,9 @@ HOUR = timedelta(hours=1)
     [
         (MAILS.reset_password("a@example.com", TOKEN, lifetime=HOUR).text, "reset-password"),
         (MAILS.register("a@example.com", TOKEN, lifetime=HOUR).text, "verify"),
+        (MAILS.allow_email("a@x", "b@x", TOKEN, lifetime=HOUR).text, "allow-email"),
+        (MAILS.confirm_email("a@example.com", TOKEN, lifetime=HOUR).text, "confirm-email"),
+        (MAILS.invite("a@example.com", TOKEN, lifetime=HOUR).text, "invitation"),
     ],
 )
 def test_a_link_stands_alone_on_its_line(text: str, page: str) -> None:
@@ -33,6 +36,12 @@ def test_a_notice_holds_no_token() -> None:
     ):
         assert "https://app.example.com:8443/account/forgot-password" in message.text
         assert "stkl_" not in message.text
+    for message in (
+        MAILS.email_changed("a@example.com"),
+        MAILS.account_deactivated("a@example.com"),
+        MAILS.account_deleted("a@example.com"),
+    ):
+        assert "#token" not in message.text
 
 
 def test_both_mails_of_a_registration_look_alike_from_outside() -> None:
