@@ -78,7 +78,8 @@ class AccountMails:
             f"to\n\n{new}\n\nAllow it here within {say(lifetime)}:\n\n"
             f"{self.link('allow-email', token)}\n\n"
             "The link works once; a second one goes to the new address.\nIf it was not you, "
-            "somebody knows your password: leave this link alone, and ask for a new one at once:\n\n"
+            "somebody knows your password: leave this link alone, and choose a new one at once:\n"
+            "\n"
             f"{self._pages}/forgot-password\n"
         )
         return Message(to=to, subject=f"A new address for {self.site}", text=text)

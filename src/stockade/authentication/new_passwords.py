@@ -34,6 +34,17 @@ class PasswordRules(Protocol):
         """Return every rule that a password breaks."""
 
 
+class StolenPasswords(Protocol):
+    """Says whether a password was found in stolen data."""
+
+    async def check(self, password: str) -> Sequence[BrokenRule]:
+        """Return what is wrong with a password.
+
+        Raises:
+            UnavailableError: It can't be said, and without an answer none may be chosen.
+        """
+
+
 class NewPasswords:
     """Check and hash new passwords.
 
@@ -41,12 +52,21 @@ class NewPasswords:
         rules: What a password has to satisfy.
         hasher: Hashes it.
         pool: Runs both off the event loop.
+        stolen: Knows stolen passwords; None where that is off.
     """
 
-    def __init__(self, rules: PasswordRules, hasher: PasswordHasher, pool: HashingPool) -> None:
+    def __init__(
+        self,
+        rules: PasswordRules,
+        hasher: PasswordHasher,
+        pool: HashingPool,
+        *,
+        stolen: StolenPasswords | None = None,
+    ) -> None:
         self._rules = rules
         self._hasher = hasher
         self._pool = pool
+        self._stolen = stolen
 
     async def hash(self, password: str, *, email: str) -> str:
         """Return the hash of a password that may be chosen.
@@ -57,15 +77,23 @@ class NewPasswords:
 
         Raises:
             PasswordRefusedError: It breaks a rule; the first one is named.
-            UnavailableError: Too many passwords wait already.
+            UnavailableError: Too many passwords wait already, or it can't be said whether this one
+                was stolen.
         """
-        return await self._pool.run(self._check_and_hash, password, email)
-
-    def _check_and_hash(self, password: str, email: str) -> str:
-        for broken in self._rules.check(password, context=(email,)):
-            raise PasswordRefusedError(rule=str(broken.code), message=broken.message)
+        _refuse(await self._pool.run(self._check, password, email))
+        if self._stolen is not None:
+            # After the rules: what they refuse need not leave the house.
+            _refuse(await self._stolen.check(password))
         try:
-            return self._hasher.hash(password)
+            return await self._pool.run(self._hasher.hash, password)
         except PasswordTooLongError as error:
             message = f"Must have at most {error.limit} bytes."
             raise PasswordRefusedError(rule="password_too_long", message=message) from None
+
+    def _check(self, password: str, email: str) -> Sequence[BrokenRule]:
+        return self._rules.check(password, context=(email,))
+
+
+def _refuse(broken: Sequence[BrokenRule]) -> None:
+    for rule in broken:
+        raise PasswordRefusedError(rule=str(rule.code), message=rule.message)

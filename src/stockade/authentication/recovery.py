@@ -83,8 +83,9 @@ class PasswordRecovery:
             refusal = "authentication.unknown_account"
         elif not account.active:
             refusal = "authentication.account_inactive"
-        elif not account.password_hash:
-            # It signs in elsewhere: a mailbox must not become a second way in.
+        elif not account.password_hash or account.password_hash.startswith("!"):
+            # It signs in elsewhere, or Django has marked it so: a mailbox must not become a second
+            # way in.
             refusal = "authentication.account_without_password"
         events, name = self._post.events, "authentication.reset_asked"
         if account is None or refusal is not None:

@@ -3,7 +3,7 @@ import pytest
 from stockade.authentication import BcryptHasher, HashingPool
 from stockade.authentication.errors import PasswordRefusedError
 from stockade.authentication.new_passwords import NewPasswords
-from tests.unit.authentication.accounts import WEAK, Rules
+from tests.unit.authentication.accounts import WEAK, Broken, Rules
 
 HASHER = BcryptHasher(cost=4)
 
@@ -31,4 +31,30 @@ async def test_a_refused_password_is_not_repeated(password: str, rule: str) -> N
     assert (caught.value.rule, caught.value.reason) == (rule, "authentication.password_refused")
     assert password not in f"{caught.value!r} {caught.value.message}"
     assert "canary" not in f"{caught.value!r} {caught.value.message}"
+    pool.close()
+
+
+class Stolen:
+    """Know one password; remember which were asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def check(self, password: str) -> list[Broken]:
+        """Return what is wrong."""
+        self.asked.append(password)
+        return [Broken("password_breached", "Was found.")] if password == "stolen" else []
+
+
+async def test_a_stolen_password_is_refused() -> None:
+    """The rules come first: what they refuse is told to nobody."""
+    pool = HashingPool(threads=1, queue=1)
+    stolen = Stolen()
+    passwords = NewPasswords(Rules(), HASHER, pool, stolen=stolen)
+    for password, rule in ((WEAK, "password_common"), ("stolen", "password_breached")):
+        with pytest.raises(PasswordRefusedError) as caught:
+            await passwords.hash(password, email="a@example.org")
+        assert caught.value.rule == rule
+    await passwords.hash("another", email="a@example.org")
+    assert stolen.asked == ["stolen", "another"]
     pool.close()

@@ -210,6 +210,13 @@ async def test_others_get_no_mail(bench: AccountBench, email: str, reason: str) 
     assert bench.links._links == {}
 
 
+async def test_a_mark_of_django_is_no_password(bench: AccountBench) -> None:
+    """An account that was moved from there without one gets none by mail."""
+    bench.accounts.put(dataclasses.replace(BEA, password_hash="!unusable"))
+    assert await ask(bench) == []
+    assert bench.reasons() == [("reset_asked", "authentication.account_without_password")]
+
+
 async def test_the_mail_goes_to_the_address_of_the_account(bench: AccountBench) -> None:
     """Not to one that was submitted and only becomes the same in lower case."""
     mike = dataclasses.replace(BEA, email="mike@example.org")
