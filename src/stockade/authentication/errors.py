@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stockade.errors import (
     ForbiddenError,
-    InvalidBodyError,
+    InvalidRequestError,
     InvalidInputError,
     StockadeError,
     StoreError,
@@ -86,15 +86,18 @@ class WrongPasswordError(ForbiddenError):
     code = "wrong_password"
 
 
-class PasswordRefusedError(InvalidBodyError):
+class PasswordRefusedError(InvalidRequestError):
     """A new password breaks a rule.
 
     Args:
         rule: Stable code of the rule, for the client.
         message: The rule in words, without anything that was submitted.
+        pointer: Where the password stands (RFC 6901).
     """
 
     code = "password_refused"
 
-    def __init__(self, *, rule: str, message: str) -> None:
-        super().__init__(reason="authentication.password_refused", rule=rule, message=message)
+    def __init__(self, *, rule: str, message: str, pointer: str) -> None:
+        super().__init__(
+            reason="authentication.password_refused", rule=rule, message=message, pointer=pointer
+        )

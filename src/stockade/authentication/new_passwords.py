@@ -68,32 +68,35 @@ class NewPasswords:
         self._pool = pool
         self._stolen = stolen
 
-    async def hash(self, password: str, *, email: str) -> str:
+    async def hash(self, password: str, *, email: str, pointer: str = "/body/password") -> str:
         """Return the hash of a password that may be chosen.
 
         Args:
             password: As it was submitted; untrusted.
             email: Address of the account, on which the password must not lean.
+            pointer: Where it stands in the request, for the answer.
 
         Raises:
             PasswordRefusedError: It breaks a rule; the first one is named.
             UnavailableError: Too many passwords wait already, or it can't be said whether this one
                 was stolen.
         """
-        _refuse(await self._pool.run(self._check, password, email))
+        _refuse(await self._pool.run(self._check, password, email), pointer)
         if self._stolen is not None:
             # After the rules: what they refuse need not leave the house.
-            _refuse(await self._stolen.check(password))
+            _refuse(await self._stolen.check(password), pointer)
         try:
             return await self._pool.run(self._hasher.hash, password)
         except PasswordTooLongError as error:
             message = f"Must have at most {error.limit} bytes."
-            raise PasswordRefusedError(rule="password_too_long", message=message) from None
+            raise PasswordRefusedError(
+                rule="password_too_long", message=message, pointer=pointer
+            ) from None
 
     def _check(self, password: str, email: str) -> Sequence[BrokenRule]:
         return self._rules.check(password, context=(email,))
 
 
-def _refuse(broken: Sequence[BrokenRule]) -> None:
+def _refuse(broken: Sequence[BrokenRule], pointer: str) -> None:
     for rule in broken:
-        raise PasswordRefusedError(rule=str(rule.code), message=rule.message)
+        raise PasswordRefusedError(rule=str(rule.code), message=rule.message, pointer=pointer)

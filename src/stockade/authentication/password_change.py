@@ -128,7 +128,7 @@ class PasswordChange:
             StoreError: A store is away.
         """
         account = await self._own.require(caller, current, address=address)
-        hashed = await self._passwords.hash(new, email=account.email)
+        hashed = await self._passwords.hash(new, email=account.email, pointer="/body/new_password")
         user_id, epoch = account.user_id, account.token_epoch
         if not await self._accounts.set_password(user_id, epoch=epoch, new=hashed):
             raise InvalidTokenError(reason="authentication.token_revoked")
