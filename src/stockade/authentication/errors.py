@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stockade.errors import (
     ForbiddenError,
-    InvalidRequestError,
     InvalidInputError,
+    InvalidRequestError,
     StockadeError,
     StoreError,
     UnauthenticatedError,
