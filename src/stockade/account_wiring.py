@@ -115,8 +115,8 @@ class AccountWiring:
                 "of your front end"
             )
             raise ConfigurationError(message)
-        pages = self._settings.authentication.pages_url or ""
-        if self._settings.environment.is_deployed and pages.startswith("http:"):
+        is_safe = self._mails.link("page", "token").startswith("https:")
+        if self._settings.environment.is_deployed and not is_safe:
             message = "links in mails need TLS: begin STOCKADE_AUTHENTICATION__PAGES_URL with https"
             raise ConfigurationError(message)
         if self._mailer is None:

@@ -10,11 +10,14 @@ from starlette.testclient import TestClient
 
 from stockade import Settings, Stockade
 from stockade.authentication import Account
+from stockade.authentication.mails import AccountMails
 from stockade.core.mail import Message
 from stockade.errors import ConfigurationError
 from stockade.events import MemorySink
 from stockade.reporting import MemoryMailer
 from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.storage.sql import make_engine
+from stockade.storage.sql.links import SQLLinkStore
 from tests.unit.authentication.accounts import BARE, BEA, NEWCOMER, OFF, PASSWORD, token_in
 from tests.unit.authentication.helpers import random_password
 
@@ -401,6 +404,29 @@ def test_what_is_missing_stops_the_start(
         else:
             asyncio.run(stockade.start())
         asyncio.run(stockade.stop())
+
+
+def test_links_of_other_words_need_tls_as_well() -> None:
+    """Mails of one's own lead to pages that nobody listens in on."""
+    settings = Settings(
+        environment="production",
+        secret_keys=[secrets.token_urlsafe(48)],
+        web={"allowed_hosts": ["example.com"]},
+    )
+    app = FastAPI()
+    stockade = Stockade(
+        settings,
+        accounts=MemoryAccountStore(),
+        links=SQLLinkStore(make_engine("sqlite://")),
+        mailer=MemoryMailer(),
+        mails=AccountMails("http://app.example.com"),
+        sinks=[],
+    )
+    stockade.install(app)
+    app.include_router(stockade.password_router)
+    with pytest.raises(ConfigurationError) as caught:
+        asyncio.run(stockade.start())
+    assert "https" in str(caught.value)
 
 
 @pytest.mark.parametrize(
