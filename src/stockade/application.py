@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stockade.authentication import (
     AccessTokens,
@@ -54,7 +54,7 @@ from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from stockade.authentication.interfaces import APIClientStore, SessionStore
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.core.clock import Clock
+    from stockade.core.interfaces import Authenticator
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
 
+_StandIns = TypeVar("_StandIns", bound="Authenticator")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -210,6 +212,34 @@ class Stockade:
 
         # Whatever is added to the application before its first request ends up inside of the wall.
         app.build_middleware_stack = build_behind_the_wall  # type: ignore[method-assign]  # Starlette has no hook for this.
+
+    def stand_in(
+        self, put_in_front: Callable[[Authenticator, CrossSiteGuard | None, Clock], _StandIns]
+    ) -> _StandIns:
+        """Put something in front of what authenticates callers; for `stockade.testing`.
+
+        Args:
+            put_in_front: Takes what is in place, the guard against other sites and the source of
+                time, and returns what is to be in its place.
+
+        Returns:
+            What is in place now.
+
+        Raises:
+            ConfigurationError: The application is deployed, or has no Stockade.
+        """
+        if self.settings.environment.is_deployed:
+            message = (
+                "callers are made up in the environments local and test alone: set"
+                " STOCKADE_ENVIRONMENT=test where tests run"
+            )
+            raise ConfigurationError(message)
+        if self._binder is None:
+            message = "call stockade.install(app) first"
+            raise ConfigurationError(message)
+        standing = put_in_front(self._guard.authenticator, self._cross_site, self._clock)
+        self._guard.authenticator = standing
+        return standing
 
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
