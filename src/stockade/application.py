@@ -17,10 +17,12 @@ from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.discovery import HTTPReader
 from stockade.authentication.hashers import choose_hasher
+from stockade.authentication.introspection import Introspector
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
+from stockade.authentication.routes_introspection import make_introspection_router
 from stockade.authentication.routes_keys import make_keys_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
@@ -97,6 +99,8 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        introspection_router: The route by which services ask about tokens, for
+            ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
             ``app.include_router``.
         events: Where every layer records what it refuses.
@@ -158,6 +162,9 @@ class Stockade:
             guard=self._cross_site,
         )
 
+        self.introspection_router: APIRouter = make_introspection_router(
+            self._require_introspector, settings=settings.authentication, events=self.events
+        )
         self.keys_router: APIRouter = make_keys_router(
             self._tokens.keys, open_policy=public("public keys are for everybody")
         )
@@ -373,6 +380,17 @@ class Stockade:
                 throttle=self._make_throttle(self._accounts),
             )
         return self._services
+
+    def _require_introspector(self) -> Introspector:
+        return Introspector(
+            self._accounts or _NoAccounts(),
+            self._sessions,
+            access=self._tokens,
+            sessions=self._require_services().sessions,
+            permissions_of=self._grant,
+            settings=self.settings.authentication,
+            clock=self._clock,
+        )
 
     def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
         if self._attempts is None:

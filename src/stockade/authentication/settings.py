@@ -53,6 +53,7 @@ class AuthenticationSettings(BaseModel):
         trusted_origins: Origins of other sites whose pages may use the cookie, such as
             ``https://app.example.com``.
         api_key_overlap: How long the API key before a rotated one goes on.
+        introspections_per_program: Tokens that one program may ask about, in a minute.
         attempts_per_address: Sign-ins to one account from one address, in an hour.
         attempts_per_account: Sign-ins to one account from all addresses together, in an hour; an
             address from which the account is signed in is exempt.
@@ -98,6 +99,7 @@ class AuthenticationSettings(BaseModel):
     api_key_overlap: timedelta = Field(
         default=timedelta(days=1), ge=timedelta(0), le=timedelta(days=90)
     )
+    introspections_per_program: int = Field(default=3000, ge=1, le=10_000_000)
     attempts_per_address: int = Field(default=20, ge=1, le=100_000)
     attempts_per_account: int = Field(default=60, ge=1, le=100_000)
     attempts_in_all: int = Field(default=3000, ge=1, le=10_000_000)
