@@ -17,13 +17,16 @@ from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.discovery import HTTPReader
 from stockade.authentication.hashers import choose_hasher
+from stockade.authentication.interfaces import LeakedKeyStore
 from stockade.authentication.introspection import Introspector
+from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
 from stockade.authentication.routes_introspection import make_introspection_router
 from stockade.authentication.routes_keys import make_keys_router
+from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
@@ -99,6 +102,8 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        leaked_keys_router: The route by which scanners report leaked keys of programs, for
+            ``app.include_router``.
         introspection_router: The route by which services ask about tokens, for
             ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
@@ -162,6 +167,12 @@ class Stockade:
             guard=self._cross_site,
         )
 
+        self.leaked_keys_router: APIRouter = make_leaked_keys_router(
+            self._require_leaked_keys,
+            reporters=LeakReporters(settings.authentication.leak_reporter_keys),
+            open_policy=public("a report of leaked keys is believed by its signature"),
+            events=self.events,
+        )
         self.introspection_router: APIRouter = make_introspection_router(
             self._require_introspector, settings=settings.authentication, events=self.events
         )
@@ -343,6 +354,14 @@ class Stockade:
 
     def _require_places(self, tree: Tree) -> None:
         """Refuse memory as a place for what other processes have to know."""
+        if any(leaf.name == "stockade:leaked-keys" for leaf in tree.leaves):
+            self._require_leaked_keys()
+            if not self.settings.authentication.leak_reporter_keys:
+                message = (
+                    "leaked_keys_router believes nobody: set"
+                    " STOCKADE_AUTHENTICATION__LEAK_REPORTER_KEYS"
+                )
+                raise ConfigurationError(message)
         if not self.settings.environment.is_deployed:
             return
         names = {leaf.name for leaf in tree.leaves}
@@ -409,6 +428,13 @@ class Stockade:
         return APIClients(
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _require_leaked_keys(self) -> LeakedKeys:
+        store = self._api_clients
+        if not isinstance(store, LeakedKeyStore):
+            message = "leaked_keys_router needs find_by_digests and end_secret in api_clients"
+            raise ConfigurationError(message)
+        return LeakedKeys(store, keys=self._api_keys, clock=self._clock)
 
     def _grant(self, roles: frozenset[str]) -> frozenset[str]:
         return permissions_of(roles, self.settings.authorization.roles)

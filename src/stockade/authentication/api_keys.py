@@ -87,6 +87,10 @@ class APIKeys:
         """Return the digest of a key by the newest key of the ring."""
         return self._digest(self._digest_keys[0], value)
 
+    def digests(self, value: bytes) -> tuple[str, ...]:
+        """Return the digests of a key by each key of the ring, the newest first."""
+        return tuple(self._digest(key, value) for key in self._digest_keys)
+
     @staticmethod
     def _digest(key: bytes, value: bytes) -> str:
         return hmac.digest(key, value, sha256).hex()
