@@ -56,7 +56,6 @@ class Guard:
         clock: Source of time.
 
     Attributes:
-        authenticator: Turns the credentials of a request into a principal.
         plans: Plan of each bound object or effective context, by identity.
         is_stale: Tells whether routes have changed since they were bound.
         refresh: Binds anew where routes have changed; False means that nothing may be served.
@@ -71,7 +70,7 @@ class Guard:
         events: EventLog,
         clock: Clock,
     ) -> None:
-        self.authenticator = authenticator
+        self._authenticator = authenticator
         self._limiter = limiter
         self._docs = docs
         self._events = events
@@ -79,6 +78,15 @@ class Guard:
         self.plans: dict[int, Plan] = {}
         self.is_stale: Callable[[], bool] = _always_stale
         self.refresh: Callable[[], bool] = _never_bound
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """What turns the credentials of a request into a principal; tests may put another there."""
+        return self._authenticator
+
+    @authenticator.setter
+    def authenticator(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
 
     def find_plan(self, holder: object, scope: Scope) -> Plan | None:
         """Return the plan of the object that is about to serve a request.
@@ -113,7 +121,7 @@ class Guard:
             )
         too_large = exchange.content_length > exchange.body_limit
         # Nothing is verified here, so an unknown caller has bought no work before the first limit.
-        known = self.authenticator.peek(exchange) if asks and not too_large else None
+        known = self._authenticator.peek(exchange) if asks and not too_large else None
         if known is not None:
             _enter(known, scope, exchange)
             if plan.together is not None:
@@ -134,7 +142,7 @@ class Guard:
         exchange.decision = plan.granted
 
     async def _admit_principal(self, plan: Plan, scope: Scope, exchange: Exchange) -> None:
-        principal = await self.authenticator.authenticate(exchange)
+        principal = await self._authenticator.authenticate(exchange)
         _enter(principal, scope, exchange)
         if plan.after is not None:
             await self._limiter.check(plan.after, exchange, scope)

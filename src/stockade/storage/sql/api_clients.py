@@ -9,7 +9,7 @@ from sqlalchemy import case, delete, insert, or_, select, update
 from stockade.authentication.models import APIClient, APISecret, StoredAPIClient
 from stockade.core.identity import TenantId, UserId
 from stockade.storage.sql.engines import store_errors
-from stockade.storage.sql.models import APIClientRow, APISecretRow
+from stockade.storage.sql.models import APIClientRow, APISecretRow, Tenant
 from stockade.storage.sql.moments import aware
 
 if TYPE_CHECKING:
@@ -93,6 +93,28 @@ class SQLAPIClientStore:
         )
         async with store_errors(), self._engine.connect() as connection:
             return [_to_client(row) for row in await connection.execute(statement)]
+
+    async def list_all(self, tenant_id: TenantId | None = None) -> list[APIClient]:
+        """Return all clients of a tenant, or of all tenants and of accounts without one.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = select(*_CLIENT).order_by(APIClientRow.created_at, APIClientRow.id)
+        if tenant_id is not None:
+            statement = statement.where(APIClientRow.tenant_id == tenant_id)
+        async with store_errors(), self._engine.connect() as connection:
+            return [_to_client(row) for row in await connection.execute(statement)]
+
+    async def has_tenant(self, tenant_id: TenantId) -> bool:
+        """Tell whether there is a tenant that a client can belong to.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = select(Tenant.id).where(Tenant.id == tenant_id)
+        async with store_errors(), self._engine.connect() as connection:
+            return (await connection.execute(statement)).first() is not None
 
     async def find_by_digests(
         self, digests: Sequence[str]
