@@ -41,6 +41,7 @@ def make_client(**changes: object) -> APIClient:
         created_at=NOW,
         created_by=ANA,
         expires_at=LATER,
+        requests_per_minute=1000,
     )
     return dataclasses.replace(client, **changes)  # type: ignore[arg-type]  # Any field.
 

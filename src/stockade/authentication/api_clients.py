@@ -33,6 +33,7 @@ class NewClient:
         roles: Roles that it is to have.
         lifetime: How long it is to hold.
         of_tenant: Whether it is a service of the tenant, and goes on when its maker leaves.
+        requests_per_minute: Limit of its own, which the operator alone gives.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NewClient:
     roles: frozenset[str]
     lifetime: timedelta
     of_tenant: bool = False
+    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

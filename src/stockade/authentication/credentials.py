@@ -10,6 +10,7 @@ from stockade.authentication.browsers import origin_of
 from stockade.authentication.cache import BoundedCache
 from stockade.authentication.errors import InvalidKeyError
 from stockade.core.identity import AuthenticationMethod, Principal, UserId
+from stockade.core.limits import LimitRule
 from stockade.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
@@ -223,7 +224,16 @@ class APIKeyAuthenticator:
             permissions=permissions,
             method=AuthenticationMethod.API_KEY,
             session_id=None,
+            limits=_limits_of(client),
         )
+
+
+def _limits_of(client: APIClient) -> tuple[LimitRule, ...]:
+    """Return the limit of a program's own, which counts for it alone and over all routes."""
+    amount = client.requests_per_minute
+    if amount is None:
+        return ()
+    return (LimitRule(amount=amount, window=60, scope=f"program:{client.client_id}"),)
 
 
 def _fingerprint(presented: tuple[bytes | None, bytes | None]) -> bytes:

@@ -88,6 +88,7 @@ class Operator:
             created_at=now,
             created_by=OPERATOR,
             expires_at=now + wanted.lifetime,
+            requests_per_minute=wanted.requests_per_minute,
         )
         new = self._keys.generate()
         await self._store.add(client, secret_of(new, now))

@@ -39,6 +39,7 @@ _COLUMNS: Final = (
     "ACCOUNT",
     "ROLES",
     "SCOPES",
+    "LIMIT",
     "STATE",
     "EXPIRES",
     "LAST USED",
@@ -85,6 +86,16 @@ def create(  # noqa: PLR0917 - Typer passes every parameter by its name
     ] = None,
     role: Annotated[list[str] | None, typer.Option(help="A role; once for each.")] = None,
     scope: Annotated[list[str] | None, typer.Option(help="A permission; once for each.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000_000,
+            help="Requests in a minute, over all routes together, in the place of the default"
+            " limits.",
+            show_default=False,
+        ),
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="Days that it holds.")] = 90,
     form: _Format = Form.TEXT,
 ) -> None:
@@ -99,6 +110,7 @@ def create(  # noqa: PLR0917 - Typer passes every parameter by its name
         roles=frozenset(role or ()),
         lifetime=timedelta(days=days),
         of_tenant=owner is None,
+        requests_per_minute=limit,
     )
     _show_key(run(_create(wanted, tenant, owner)), form)
 
@@ -222,6 +234,7 @@ def describe(client: APIClient) -> dict[str, Any]:
         "expires_at": _moment(client.expires_at),
         "revoked_at": _moment(client.revoked_at),
         "last_used_at": _moment(client.last_used_at),
+        "requests_per_minute": client.requests_per_minute,
     }
 
 
@@ -239,6 +252,7 @@ def _cells(client: APIClient) -> tuple[str, ...]:
         client.user_id or "-",
         " ".join(sorted(client.roles)) or "-",
         " ".join(sorted(client.scopes)) or "-",
+        "-" if client.requests_per_minute is None else f"{client.requests_per_minute}/minute",
         _state(client),
         _day(client.expires_at),
         _day(client.last_used_at),

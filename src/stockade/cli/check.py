@@ -98,4 +98,7 @@ def describe_limits(plan: Plan) -> str:
         if compiled is not None
         for limit in compiled.limits
     ]
+    programs = None if plan.after is None else plan.after.programs
+    if programs is not None:
+        names += [limit.name for limit in programs.usual.limits if limit not in programs.others]
     return ", ".join(names or plan.policy.unlimited) or "off"

@@ -53,20 +53,24 @@ def headers_of(ran: Ran) -> dict[str, str]:
     return dict(line.split(": ") for line in ran.out.splitlines())
 
 
-def who(url: str, headers: dict[str, str], *, key: str = NEW) -> Any:  # noqa: ANN401 - a response
-    """Call the application, which has the same settings."""
+def who(
+    url: str, headers: dict[str, str], *, key: str = NEW, limited: bool = False, times: int = 1
+) -> Any:  # noqa: ANN401 - a response
+    """Call the application, which has the same settings, and return the last answer."""
     settings = Settings(
         environment="test",
         secret_keys=(key,),
         database_url=url,
         authorization={"roles": ROLES},
+        rate_limiting={"enabled": limited, "programs": "2/minute"},
     )
     stockade = Stockade(settings, sinks=[])
     app = FastAPI()
     stockade.install(app)
     app.include_router(stockade.auth_router)
     with TestClient(app) as client:
-        return client.get("/auth/me", headers=headers)
+        answers = [client.get("/auth/me", headers=headers) for _ in range(times)]
+    return answers[-1]
 
 
 def test_a_key_for_a_tenant_opens_the_application(run: CommandLine, url: str) -> None:
@@ -171,6 +175,23 @@ def test_a_mistake_is_one_line(run: CommandLine, url: str, arguments: tuple[str,
     assert ran.err.count("\n") == 1
     assert "CANARY" not in ran.err
     assert len(run("apikeys", "list").out.splitlines()) == 1
+
+
+def test_a_program_may_have_a_limit_of_its_own(run: CommandLine, url: str) -> None:
+    """More or less than the tier of programs; the list shows it."""
+    usual = headers_of(run("apikeys", "create", "X", "--tenant", "acme"))
+    own = headers_of(run("apikeys", "create", "Y", "--tenant", "acme", "--limit", "4"))
+    statuses = [
+        who(url, headers, limited=True, times=times).status_code
+        for headers, times in ((usual, 2), (usual, 3), (own, 4), (own, 5))
+    ]
+    assert statuses == [200, 429, 200, 429]
+    assert "4/minute" in run("apikeys", "list").out.splitlines()[2]
+    rotated = headers_of(run("apikeys", "rotate", own["X-CLIENT-ID"]))
+    assert who(url, rotated, limited=True, times=4).status_code == 200
+    for wrong in ("0", "-1", "x", "10000001"):
+        ran = run("apikeys", "create", "Z", "--tenant", "acme", "--limit", wrong)
+        assert (ran.status, ran.out) == (2, "")
 
 
 @pytest.mark.parametrize("days", ["0", "367", "-1", "x"])

@@ -51,6 +51,7 @@ class SQLAPIClientStore:
             "created_at": client.created_at,
             "created_by": client.created_by,
             "expires_at": client.expires_at,
+            "requests_per_minute": client.requests_per_minute,
         }
         async with store_errors(), self._engine.begin() as connection:
             await connection.execute(insert(APIClientRow).values(**values))
@@ -242,6 +243,7 @@ def _to_client(row: Row[*tuple[Any, ...]]) -> APIClient:
         expires_at=aware(row.expires_at),
         revoked_at=aware(row.revoked_at),
         last_used_at=aware(row.last_used_at),
+        requests_per_minute=row.requests_per_minute,
     )
 
 
