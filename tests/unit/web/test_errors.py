@@ -2,12 +2,23 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Query, Request, WebSocket
+from fastapi import (
+    APIRouter,
+    Body,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Query,
+    Request,
+    WebSocket,
+)
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
@@ -199,6 +210,24 @@ def test_a_validation_error_repeats_nothing(bench: Bench, caplog: pytest.LogCapt
     logged = [record for record in caplog.records if not record.name.startswith("httpx")]
     assert not any(CANARY in record.getMessage() for record in logged)
     assert [name for name, _ in bench.recorded()] == ["validation.refused"]
+
+
+class Traced(BaseModel):
+    """Headers that are read into a model."""
+
+    trace_id: str = Field(max_length=3)
+
+
+def test_a_header_of_a_model_has_its_place(bench: Bench) -> None:
+    """A header is told by the name that it has in the request, which has hyphens."""
+
+    @bench.app.get("/traced", dependencies=[public("a test")])
+    async def traced(headers: Annotated[Traced, Header()]) -> None:
+        """Take headers."""
+
+    with TestClient(bench.app) as client:
+        answer = client.get("/traced", headers={"trace-id": CANARY, f"x-{CANARY}": CANARY})
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/header/trace-id"]
 
 
 @pytest.mark.parametrize(
