@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from stockade.authentication.models import (
@@ -169,6 +170,32 @@ class APIClientStore(Protocol):
 
     async def touch(self, client_id: str, *, now: datetime) -> None:
         """Remember that a client called.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+
+@runtime_checkable
+class LeakedKeyStore(Protocol):
+    """A store of programs that finds a key by itself, without its program."""
+
+    async def find_by_digests(
+        self, digests: Sequence[str]
+    ) -> dict[str, tuple[APIClient, APISecret]]:
+        """Return the keys that have one of these digests, each with its client.
+
+        Args:
+            digests: Any number of them, each once.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def end_secret(self, client_id: str, secret_id: str, *, now: datetime) -> bool:
+        """End one key of a client; False where it had ended already or never was.
+
+        Of any number of calls at once exactly one gets True.
 
         Raises:
             StoreError: The store is away.

@@ -65,6 +65,16 @@ _KINDS = (
     EventKind(
         "authentication.api_key_changed", logging.INFO, "A key of a program was made or ended."
     ),
+    EventKind(
+        "authentication.api_key_leaked",
+        logging.ERROR,
+        "A scanner found a key of a program where everybody can read it; the key has ended.",
+    ),
+    EventKind(
+        "authentication.token_inactive",
+        logging.INFO,
+        "A service asked about a token that does not hold, or is not its business.",
+    ),
     EventKind("authentication.session_ended", logging.INFO, "A session was ended by its owner."),
     EventKind(
         "authentication.refresh_reused",
