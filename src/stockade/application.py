@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stockade.account_wiring import AccountWiring
 from stockade.authentication import (
@@ -18,13 +18,18 @@ from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.discovery import HTTPReader
 from stockade.authentication.hashers import choose_hasher
+from stockade.authentication.interfaces import LeakedKeyStore
+from stockade.authentication.introspection import Introspector
+from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_accounts import make_account_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
+from stockade.authentication.routes_introspection import make_introspection_router
 from stockade.authentication.routes_invitations import make_invitation_router
 from stockade.authentication.routes_keys import make_keys_router
+from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
 from stockade.authentication.routes_passwords import make_password_router
 from stockade.authentication.routes_registration import make_registration_router
 from stockade.authentication.routes_sessions import SignInServices
@@ -60,7 +65,7 @@ from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
@@ -73,6 +78,7 @@ if TYPE_CHECKING:
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.core.clock import Clock
+    from stockade.core.interfaces import Authenticator
     from stockade.core.mail import Mailer
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
@@ -81,6 +87,7 @@ if TYPE_CHECKING:
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
 
+_StandIns = TypeVar("_StandIns", bound="Authenticator")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -107,6 +114,10 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        leaked_keys_router: The route by which scanners report leaked keys of programs, for
+            ``app.include_router``.
+        introspection_router: The route by which services ask about tokens, for
+            ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
             ``app.include_router``.
         password_router: The routes of forgotten and changed passwords, for ``app.include_router``.
@@ -202,6 +213,15 @@ class Stockade:
             self._require_account_services,
             open_policy=public("whoever is invited may have no account yet"),
         )
+        self.leaked_keys_router: APIRouter = make_leaked_keys_router(
+            self._require_leaked_keys,
+            reporters=LeakReporters(settings.authentication.leak_reporter_keys),
+            open_policy=public("a report of leaked keys is believed by its signature"),
+            events=self.events,
+        )
+        self.introspection_router: APIRouter = make_introspection_router(
+            self._require_introspector, settings=settings.authentication, events=self.events
+        )
         self.keys_router: APIRouter = make_keys_router(
             self._tokens.keys, open_policy=public("public keys are for everybody")
         )
@@ -256,6 +276,34 @@ class Stockade:
 
         # Whatever is added to the application before its first request ends up inside of the wall.
         app.build_middleware_stack = build_behind_the_wall  # type: ignore[method-assign]  # Starlette has no hook for this.
+
+    def stand_in(
+        self, put_in_front: Callable[[Authenticator, CrossSiteGuard | None, Clock], _StandIns]
+    ) -> _StandIns:
+        """Put something in front of what authenticates callers; for `stockade.testing`.
+
+        Args:
+            put_in_front: Takes what is in place, the guard against other sites and the source of
+                time, and returns what is to be in its place.
+
+        Returns:
+            What is in place now.
+
+        Raises:
+            ConfigurationError: The application is deployed, or has no Stockade.
+        """
+        if self.settings.environment.is_deployed:
+            message = (
+                "callers are made up in the environments local and test alone: set"
+                " STOCKADE_ENVIRONMENT=test where tests run"
+            )
+            raise ConfigurationError(message)
+        if self._binder is None:
+            message = "call stockade.install(app) first"
+            raise ConfigurationError(message)
+        standing = put_in_front(self._guard.authenticator, self._cross_site, self._clock)
+        self._guard.authenticator = standing
+        return standing
 
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
@@ -355,6 +403,14 @@ class Stockade:
         """Refuse memory as a place for what other processes have to know."""
         names = {leaf.name for leaf in tree.leaves}
         self._wiring.require_ready(names, self._accounts)
+        if any(leaf.name == "stockade:leaked-keys" for leaf in tree.leaves):
+            self._require_leaked_keys()
+            if not self.settings.authentication.leak_reporter_keys:
+                message = (
+                    "leaked_keys_router believes nobody: set"
+                    " STOCKADE_AUTHENTICATION__LEAK_REPORTER_KEYS"
+                )
+                raise ConfigurationError(message)
         if not self.settings.environment.is_deployed:
             return
         for route, router, place, kept in (
@@ -407,6 +463,17 @@ class Stockade:
             attempts=None if attempts is None else LimitedAttempts(attempts),
         )
 
+    def _require_introspector(self) -> Introspector:
+        return Introspector(
+            self._accounts or _NoAccounts(),
+            self._sessions,
+            access=self._tokens,
+            sessions=self._require_services().sessions,
+            permissions_of=self._grant,
+            settings=self.settings.authentication,
+            clock=self._clock,
+        )
+
     def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
         if self._attempts is None:
             return None
@@ -424,6 +491,13 @@ class Stockade:
         return APIClients(
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _require_leaked_keys(self) -> LeakedKeys:
+        store = self._api_clients
+        if not isinstance(store, LeakedKeyStore):
+            message = "leaked_keys_router needs find_by_digests and end_secret in api_clients"
+            raise ConfigurationError(message)
+        return LeakedKeys(store, keys=self._api_keys, clock=self._clock)
 
     def _grant(self, roles: frozenset[str]) -> frozenset[str]:
         return permissions_of(roles, self.settings.authorization.roles)
