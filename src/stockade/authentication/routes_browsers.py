@@ -83,7 +83,7 @@ def add_browser_routes(
             await found.sessions.end_by_cookie(exchange.browser.cookie)
         details = {"user_id": account.user_id}
         events.emit("authentication.login_succeeded", scope=request.scope, details=details)
-        return _answer(write_cookie(session, cookie))
+        return answer_session(session, cookie)
 
     @router.post(
         "/sign-out", name="stockade:sign-out", status_code=204, dependencies=[WITHOUT_FACTOR]
@@ -128,6 +128,11 @@ def write_cookie(session: Session, value: str) -> str:
     """Write the ``Set-Cookie`` header of a new session."""
     age = int((session.expires_at - session.created_at).total_seconds())
     return f"{SESSION_COOKIE}={value}; Max-Age={age}; {_ATTRIBUTES}"
+
+
+def answer_session(session: Session, cookie: str) -> Response:
+    """Give a browser the cookie of a session that has begun."""
+    return _answer(write_cookie(session, cookie))
 
 
 def _describe(request: Request) -> BrowserRequest:

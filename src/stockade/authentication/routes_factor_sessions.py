@@ -40,6 +40,7 @@ class FactorServices:
         pending: Reads tokens of sign-ins that wait for one.
         sessions: Begins and replaces sessions.
         accounts: Says what an account may do now.
+        verified_email: Whether the address of an account has to be known to be the owner's.
     """
 
     factors: SecondFactors
@@ -47,6 +48,7 @@ class FactorServices:
     pending: PendingSignIns
     sessions: Sessions
     accounts: AccountStore
+    verified_email: bool = False
 
 
 class FactorSessions:
@@ -128,6 +130,8 @@ class FactorSessions:
         account = None if found is None else await accounts.find_by_email(found.email)
         if account is None or account.user_id != user_id or not account.active:
             raise InvalidPasskeyError(reason="authentication.account_inactive", user_id=user_id)
+        if self._services().verified_email and not account.email_verified:
+            raise InvalidPasskeyError(reason="authentication.email_unverified", user_id=user_id)
         return account
 
     async def require_factor(self, caller: Principal, *, max_age: timedelta) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NewType
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stockade.core.limits import LimitRule
+
 UserId = NewType("UserId", str)
 TenantId = NewType("TenantId", str)
 
@@ -76,6 +78,8 @@ class Principal:
             (OpenID Connect ``auth_time``).
         session_id: The session that the request belongs to, if any.
         factors: What the caller has proved itself with in this session, as `Factor` names it.
+        limits: Limits of its own, in the place of the default ones; for a program that was given
+            some.
     """
 
     user_id: UserId
@@ -88,6 +92,7 @@ class Principal:
     authenticated_at: datetime = field(default=datetime.fromtimestamp(0, tz=UTC))
     session_id: str | None = None
     factors: frozenset[str] = frozenset()
+    limits: tuple[LimitRule, ...] = ()
 
     @property
     def is_super_admin(self) -> bool:

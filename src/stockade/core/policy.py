@@ -50,6 +50,8 @@ class Policy:
         factorless: Reasons for which the route also serves callers who have not given the second
             factor that their role needs, such as to enrol one. They loosen nothing else.
         docs: Whether the route is API documentation, behind HTTP Basic.
+        basic_key: Whether a program may bring its identifier and key by HTTP Basic, as clients of
+            OAuth do. It opens nothing.
         origins: Where the parts came from, for messages and the audit.
     """
 
@@ -66,6 +68,7 @@ class Policy:
     factor: str | None = None
     factorless: tuple[str, ...] = ()
     docs: bool = False
+    basic_key: bool = False
     origins: tuple[str, ...] = ()
 
     @property
@@ -127,6 +130,7 @@ def _join(left: Policy, right: Policy) -> Policy:
         factor=_join_factor(left.factor, right.factor),
         factorless=_unique(left.factorless + right.factorless),
         docs=left.docs or right.docs,
+        basic_key=left.basic_key or right.basic_key,
         origins=_unique(left.origins + right.origins),
     )
 

@@ -73,6 +73,7 @@ class Bench:
         app.include_router(self.stockade.auth_router)
         app.include_router(self.stockade.factors_router)
         app.include_router(self.stockade.api_keys_router)
+        app.include_router(self.stockade.password_router)
 
         @app.get("/who")
         async def who(caller: Annotated[Principal, Depends(current_principal)]) -> list[str]:
@@ -597,3 +598,26 @@ def test_a_sign_in_from_a_new_device_is_told() -> None:
             assert client.post("/auth/token", data=form, headers=headers).status_code == 200
     assert told == [(BEA.email, "Phone 1")]
     assert len(sink.named("authentication.new_device")) == 1
+
+
+def test_a_new_password_asks_for_the_second_factor_once_more(bench: Bench) -> None:
+    """Every session ends, and the next one begins with both: nobody keeps a factor fresh by it."""
+    header = bench.enrolled()
+    new = random_password()
+    body = {"current_password": PASSWORD, "new_password": new}
+    changed = bench.post("/auth/password/change", header, **body)
+    assert (changed.status_code, changed.json()["code"]) == (403, "mfa_required")
+    assert bench.who(header) == 401
+    verify = {"mfa_token": changed.json()["mfa_token"], "code": bench.code()}
+    granted = bench.post("/auth/factors/verify", **verify)
+    assert bench.who(bearer(granted.json())) == ["password", "totp"]
+
+
+def test_a_sign_in_that_waits_ends_with_a_new_password(bench: Bench) -> None:
+    """Whoever knows the old one does not get in with it any more."""
+    header = bench.enrolled()
+    pending = bench.token().json()["mfa_token"]
+    body = {"current_password": PASSWORD, "new_password": random_password()}
+    bench.post("/auth/password/change", header, **body)
+    answer = bench.post("/auth/factors/verify", mfa_token=pending, code=bench.code())
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")

@@ -409,3 +409,13 @@ def test_no_body_is_an_error_of_the_server(data: st.DataObject) -> None:
 def _shared() -> tuple[PasskeyBench, dict[str, str]]:
     bench = PasskeyBench()
     return bench, bench.registered()
+
+
+def test_an_address_that_nobody_has_shown_to_be_theirs_signs_nobody_in(
+    bench: PasskeyBench,
+) -> None:
+    """As with a password; the reason is in the event."""
+    bench.registered()
+    bench.accounts.put(dataclasses.replace(BEA, email_verified=False))
+    assert bench.send("/sign-in", credential=bench.signed()).status_code == 403
+    assert bench.reasons("factor_failed") == ["email_unverified"]
