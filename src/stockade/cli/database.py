@@ -34,6 +34,83 @@ def upgrade(
     make_console().print("Stockade's tables are up to date.")
 
 
+@app.command(name="import-fastapi-users")
+def import_fastapi_users(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="Database of fastapi-users; the one of the settings unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    table: Annotated[str, typer.Option(help="Table that fastapi-users keeps its users in.")] = (
+        "user"
+    ),
+    tenant: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of a tenant that all of them join; made if it is not there.",
+            show_default=False,
+        ),
+    ] = None,
+    role: Annotated[str, typer.Option(help="Their role in it.")] = "member",
+    super_admins: Annotated[
+        bool, typer.Option("--super-admins", help="Make super admins of superusers.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+) -> None:
+    """Make an account of each user of fastapi-users; passwords go on."""
+    from stockade.authentication.hashers import choose_hasher
+    from stockade.settings import Settings
+    from stockade.storage.sql.fastapi_users import import_fastapi_users as take_over
+
+    settings = Settings()
+    if tenant is not None and role not in settings.authorization.roles:
+        known = ", ".join(sorted(settings.authorization.roles))
+        message = f"no role is called so: --role takes one of {known}"
+        raise ConfigurationError(message)
+    reads = choose_hasher(settings.authentication).reads
+
+    async def work() -> AccountImport:
+        target = await _open(_url_of_settings())
+        origin = make_engine(source) if source else target
+        try:
+            return await take_over(
+                origin,
+                target,
+                reads=reads,
+                users=table,
+                tenant=tenant,
+                role=role,
+                super_admins=super_admins,
+                keep=not dry_run,
+            )
+        finally:
+            await origin.dispose()
+            await target.dispose()
+
+    from stockade.storage.sql import make_engine
+
+    _tell(run(work()), kept=not dry_run)
+
+
+def _tell(done: AccountImport, *, kept: bool) -> None:
+    console = make_console()
+    made = "were made" if kept else "would be made"
+    console.print(f"{done.imported} accounts {made}, {done.present} are there already.")
+    if done.superusers:
+        console.print(f"{done.superusers} of them are superusers.")
+    if done.without_password:
+        console.print(
+            f"{done.without_password} have a password hash that can't be read: they choose a new"
+            " password by mail."
+        )
+    for refused in done.refused:
+        console.print(f"{refused.user_id}: {refused.problem}", markup=False)
+    if done.refused:
+        raise typer.Exit(1)
+
+
 def _url_of_settings() -> str:
     from stockade.settings import Settings
 
