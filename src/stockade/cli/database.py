@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stockade.cli.loops import run
 from stockade.cli.output import make_console
 from stockade.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from stockade.settings import Settings
+    from stockade.storage.sql.fastapi_users import AccountImport
 
 app = typer.Typer(name="db", help="Keep Stockade's own tables up to date.", no_args_is_help=True)
 
@@ -35,7 +39,7 @@ def upgrade(
 
 
 @app.command(name="import-fastapi-users")
-def import_fastapi_users(
+def import_fastapi_users(  # noqa: PLR0917 - a command's options
     source: Annotated[
         str | None,
         typer.Argument(
@@ -60,44 +64,49 @@ def import_fastapi_users(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
 ) -> None:
     """Make an account of each user of fastapi-users; passwords go on."""
-    from stockade.authentication.hashers import choose_hasher
     from stockade.settings import Settings
-    from stockade.storage.sql.fastapi_users import import_fastapi_users as take_over
 
     settings = Settings()
     if tenant is not None and role not in settings.authorization.roles:
         known = ", ".join(sorted(settings.authorization.roles))
         message = f"no role is called so: --role takes one of {known}"
         raise ConfigurationError(message)
-    reads = choose_hasher(settings.authentication).reads
+    done = run(
+        _take_over(
+            source,
+            settings,
+            users=table,
+            tenant=tenant,
+            role=role,
+            super_admins=super_admins,
+            keep=not dry_run,
+        )
+    )
+    _tell(done, kept=not dry_run)
 
-    async def work() -> AccountImport:
-        target = await _open(_url_of_settings())
-        origin = make_engine(source) if source else target
-        try:
-            return await take_over(
-                origin,
-                target,
-                reads=reads,
-                users=table,
-                tenant=tenant,
-                role=role,
-                super_admins=super_admins,
-                keep=not dry_run,
-            )
-        finally:
-            await origin.dispose()
-            await target.dispose()
 
-    from stockade.storage.sql import make_engine
+async def _take_over(source: str | None, settings: Settings, **options: Any) -> AccountImport:  # noqa: ANN401 - those of the function below
+    from stockade.authentication.hashers import choose_hasher
+    from stockade.storage.sql import check_schema, make_engine
+    from stockade.storage.sql.fastapi_users import import_fastapi_users as take_over
 
-    _tell(run(work()), kept=not dry_run)
+    target = make_engine(_url_of(settings))
+    origin = make_engine(source) if source else target
+    try:
+        await check_schema(target)
+        reads = choose_hasher(settings.authentication).reads
+        return await take_over(origin, target, reads=reads, **options)
+    finally:
+        await origin.dispose()
+        await target.dispose()
 
 
 def _tell(done: AccountImport, *, kept: bool) -> None:
     console = make_console()
-    made = "were made" if kept else "would be made"
-    console.print(f"{done.imported} accounts {made}, {done.present} are there already.")
+    one = done.imported == 1
+    verb = ("was" if one else "were") if kept else "would be"
+    noun = "account" if one else "accounts"
+    console.print(f"{done.imported} {noun} {verb} made, {done.present} are there already.")
     if done.superusers:
         console.print(f"{done.superusers} of them are superusers.")
     if done.without_password:
@@ -106,7 +115,7 @@ def _tell(done: AccountImport, *, kept: bool) -> None:
             " password by mail."
         )
     for refused in done.refused:
-        console.print(f"{refused.user_id}: {refused.problem}", markup=False)
+        console.print(f"{refused.user_id}: {refused.problem}")
     if done.refused:
         raise typer.Exit(1)
 
@@ -114,7 +123,11 @@ def _tell(done: AccountImport, *, kept: bool) -> None:
 def _url_of_settings() -> str:
     from stockade.settings import Settings
 
-    url = Settings().database_url
+    return _url_of(Settings())
+
+
+def _url_of(settings: Settings) -> str:
+    url = settings.database_url
     if url is None:
         message = "no database: give its URL, or set STOCKADE_DATABASE_URL"
         raise ConfigurationError(message)

@@ -25,7 +25,7 @@ from stockade.storage.sql.models import Tenant, User
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnClause, Connection, Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.orm import InstrumentedAttribute
 
@@ -193,7 +193,7 @@ def _select(connection: Connection, users: str) -> Select[Any]:
             " fastapi-users keeps its users in"
         )
         raise ConfigurationError(message)
-    columns = [column(each) for each in _COLUMNS]
+    columns: list[ColumnClause[Any]] = [column(each) for each in _COLUMNS]
     # By address, so that of two that differ in case it is always the same one that comes first.
     return select(table(name, *columns, schema=schema or None)).order_by(column("email"))
 
