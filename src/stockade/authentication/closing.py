@@ -46,9 +46,9 @@ class AccountClosing:
         _require_person(caller)
         if not await self._accounts.set_active(caller.user_id, active=False):
             raise InvalidTokenError(reason="authentication.account_gone")
-        await self._sessions.end_all(caller.user_id)
         self._post.notify(self._post.mails.account_deactivated(caller.email), scope=scope)
         self._record("authentication.account_deactivated", caller, scope)
+        await self._sessions.end_all(caller.user_id)
 
     async def delete(self, caller: Principal, *, scope: Mapping[str, Any] | None) -> None:
         """Delete the caller's account with its memberships, sessions and keys.
@@ -65,9 +65,9 @@ class AccountClosing:
         _require_person(caller)
         if not await self._accounts.delete(caller.user_id):
             raise InvalidTokenError(reason="authentication.account_gone")
-        await self._sessions.end_all(caller.user_id)
         self._post.notify(self._post.mails.account_deleted(caller.email), scope=scope)
         self._record("authentication.account_deleted", caller, scope)
+        await self._sessions.end_all(caller.user_id)
 
     def _record(self, reason: str, caller: Principal, scope: Mapping[str, Any] | None) -> None:
         self._post.events.emit(

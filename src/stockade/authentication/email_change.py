@@ -158,9 +158,10 @@ class EmailChange:
         user_id, new = account.user_id, presented.stored.email
         if not await self._accounts.set_email(user_id, epoch=account.token_epoch, new=new):
             raise InvalidLinkError(reason="authentication.link_outdated")
-        await self._sessions.end_all(user_id)
+        # First what must not be lost if a store fails after this.
         self._post.notify(self._post.mails.email_changed(account.email), scope=scope)
         self._record("authentication.email_changed", account, scope)
+        await self._sessions.end_all(user_id)
 
     async def _look(self, purpose: LinkPurpose, token: str) -> tuple[Presented, Account]:
         presented = await self._links.look(purpose, token)

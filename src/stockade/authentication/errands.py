@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from stockade.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from stockade.events import EventLog
 
-_ROOM: Final = 200
+_ROOM: Final = 1000
+# Errands need the connections that requests need: a flood of them must not take them all.
+_AT_ONCE: Final = 4
 _PATIENCE: Final = 10
 _RETRY: Final = timedelta(seconds=5)
 
@@ -33,6 +35,8 @@ class Errands:
         self._events = events
         self._room = room
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gate = asyncio.Semaphore(_AT_ONCE)
 
     def start(
         self, name: str, errand: Callable[[], Awaitable[None]], *, scope: Mapping[str, Any] | None
@@ -49,16 +53,29 @@ class Errands:
         """
         if len(self._tasks) >= self._room:
             raise UnavailableError(reason="authentication.errands_full", retry_after=_RETRY)
-        self.add(name, errand, scope=scope)
+        self._spawn(self._run_in_turn(name, errand, scope))
 
     def add(
         self, name: str, errand: Callable[[], Awaitable[None]], *, scope: Mapping[str, Any] | None
     ) -> None:
-        """Start an errand that must not be refused: something that is seldom and counted before."""
-        task = asyncio.get_running_loop().create_task(self._run(name, errand, scope))
+        """Start an errand that is neither refused nor waits: a seldom one, counted before."""
+        self._spawn(self._run(name, errand, scope))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # A test client may run one loop after another, and a semaphore belongs to one.
+            self._loop, self._gate = loop, asyncio.Semaphore(_AT_ONCE)
+        task = loop.create_task(work)
         # The loop itself keeps no hold of a task.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _run_in_turn(
+        self, name: str, errand: Callable[[], Awaitable[None]], scope: Mapping[str, Any] | None
+    ) -> None:
+        async with self._gate:
+            await self._run(name, errand, scope)
 
     async def _run(
         self, name: str, errand: Callable[[], Awaitable[None]], scope: Mapping[str, Any] | None

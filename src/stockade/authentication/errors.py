@@ -72,12 +72,17 @@ class ReusedTokenError(InvalidTokenError):
 
 
 class InvalidKeyError(UnauthenticatedError):
-    """Client identifier and API key do not belong together, or no longer hold."""
+    """Client identifier and API key do not belong together, or no longer hold.
+
+    Args:
+        reason: Reason code for the event log.
+        challenge: Value of the ``WWW-Authenticate`` header: the scheme that the client used.
+    """
 
     code = "invalid_api_key"
 
-    def __init__(self, *, reason: str) -> None:
-        super().__init__(reason=reason, challenge="ApiKey")
+    def __init__(self, *, reason: str, challenge: str = "ApiKey") -> None:
+        super().__init__(reason=reason, challenge=challenge)
 
 
 class InvalidLinkError(InvalidInputError):

@@ -277,3 +277,29 @@ class APIClientStore(Protocol):
         Raises:
             StoreError: The store is away.
         """
+
+
+@runtime_checkable
+class LeakedKeyStore(Protocol):
+    """A store of programs that finds a key by itself, without its program."""
+
+    async def find_by_digests(
+        self, digests: Sequence[str]
+    ) -> dict[str, tuple[APIClient, APISecret]]:
+        """Return the keys that have one of these digests, each with its client.
+
+        Args:
+            digests: Any number of them, each once.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def end_secret(self, client_id: str, secret_id: str, *, now: datetime) -> bool:
+        """End one key of a client; False where it had ended already or never was.
+
+        Of any number of calls at once exactly one gets True.
+
+        Raises:
+            StoreError: The store is away.
+        """

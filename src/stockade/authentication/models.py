@@ -182,6 +182,8 @@ class APIClient:
         expires_at: When it ends by itself, if it does.
         revoked_at: When it was ended before that, if it was.
         last_used_at: When it last called, to the minute.
+        requests_per_minute: Limit of its own over all routes without limits of their own; None
+            keeps the default ones.
     """
 
     client_id: str
@@ -195,6 +197,7 @@ class APIClient:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

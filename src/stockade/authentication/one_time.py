@@ -138,7 +138,8 @@ class OneTimeLinks:
         stored = presented.stored
         if account is None or account.user_id != stored.user_id or not account.active:
             raise InvalidLinkError(reason="authentication.link_account")
-        if not any(hmac.compare_digest(stored.state, state) for state in self._states(account)):
+        kept = stored.state.encode()
+        if not any(hmac.compare_digest(kept, each.encode()) for each in self._states(account)):
             raise InvalidLinkError(reason="authentication.link_outdated")
         return account
 

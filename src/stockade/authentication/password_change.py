@@ -132,7 +132,7 @@ class PasswordChange:
         user_id, epoch = account.user_id, account.token_epoch
         if not await self._accounts.set_password(user_id, epoch=epoch, new=hashed):
             raise InvalidTokenError(reason="authentication.token_revoked")
-        await self._sessions.end_all(user_id)
+        # First what must not be lost if a store fails after this.
         self._post.notify(self._post.mails.password_changed(account.email), scope=scope)
         self._post.events.emit(
             "authentication.password_changed",
@@ -140,4 +140,5 @@ class PasswordChange:
             reason="authentication.password_replaced",
             details={"user_id": user_id},
         )
+        await self._sessions.end_all(user_id)
         return replace(account, password_hash=hashed, token_epoch=epoch + 1)

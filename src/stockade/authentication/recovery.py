@@ -124,8 +124,7 @@ class PasswordRecovery:
         # old password that are half-way through.
         if not await self._accounts.set_password(user_id, epoch=epoch, new=hashed):
             raise InvalidLinkError(reason="authentication.link_outdated")
-        await self._accounts.mark_verified(user_id, email=account.email)
-        await self._sessions.end_all(user_id)
+        # First what must not be lost if a store fails after this.
         self._post.notify(self._post.mails.password_changed(account.email), scope=scope)
         self._post.events.emit(
             "authentication.password_changed",
@@ -133,3 +132,5 @@ class PasswordRecovery:
             reason="authentication.password_reset",
             details={"user_id": user_id},
         )
+        await self._accounts.mark_verified(user_id, email=account.email)
+        await self._sessions.end_all(user_id)

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from stockade.authentication.issuer_settings import IssuerSettings, check_address
+from stockade.authentication.leaked_keys import read_reporter_key
 
 _IssuerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 _PAGES: Final = re.compile(
@@ -40,6 +41,16 @@ def check_pages_url(value: str) -> str:
     if not _PAGES.fullmatch(value):
         message = "the beginning of links is a URL with no slash at its end: https://example.com"
         raise ValueError(message)
+    return value
+
+
+def check_reporter_key(value: str) -> str:
+    """Return a public key of a scanner as it is.
+
+    Raises:
+        ValueError: It is none that is used.
+    """
+    read_reporter_key(value)
     return value
 
 
@@ -78,6 +89,9 @@ class AuthenticationSettings(BaseModel):
         trusted_origins: Origins of other sites whose pages may use the cookie, such as
             ``https://app.example.com``.
         api_key_overlap: How long the API key before a rotated one goes on.
+        leak_reporter_keys: Public keys in PEM, on the curve P-256, of scanners that report leaked
+            API keys (``POST /auth/api-keys/leaked``).
+        introspections_per_program: Tokens that one program may ask about, in a minute.
         attempts_per_address: Sign-ins to one account from one address, in an hour.
         attempts_per_account: Sign-ins to one account from all addresses together, in an hour; an
             address from which the account is signed in is exempt.
@@ -148,6 +162,10 @@ class AuthenticationSettings(BaseModel):
     api_key_overlap: timedelta = Field(
         default=timedelta(days=1), ge=timedelta(0), le=timedelta(days=90)
     )
+    leak_reporter_keys: tuple[Annotated[str, AfterValidator(check_reporter_key)], ...] = Field(
+        default=(), max_length=10
+    )
+    introspections_per_program: int = Field(default=3000, ge=1, le=10_000_000)
     attempts_per_address: int = Field(default=20, ge=1, le=100_000)
     attempts_per_account: int = Field(default=60, ge=1, le=100_000)
     attempts_in_all: int = Field(default=3000, ge=1, le=10_000_000)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from stockade.cli.loops import run
 from stockade.cli.output import make_console
 from stockade.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from stockade.settings import Settings
-    from stockade.storage.sql.fastapi_users import AccountImport
 
 app = typer.Typer(name="db", help="Keep Stockade's own tables up to date.", no_args_is_help=True)
 
@@ -34,100 +30,19 @@ def upgrade(
     ] = None,
 ) -> None:
     """Create Stockade's tables, or bring them to the version of this release."""
-    run(_upgrade(database_url or _url_of_settings()))
+    run(_upgrade(database_url or url_of_settings()))
     make_console().print("Stockade's tables are up to date.")
 
 
-@app.command(name="import-fastapi-users")
-def import_fastapi_users(  # noqa: PLR0917 - a command's options
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            help="Database of fastapi-users; the one of the settings unless given.",
-            show_default=False,
-        ),
-    ] = None,
-    table: Annotated[str, typer.Option(help="Table that fastapi-users keeps its users in.")] = (
-        "user"
-    ),
-    tenant: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of a tenant that all of them join; made if it is not there.",
-            show_default=False,
-        ),
-    ] = None,
-    role: Annotated[str, typer.Option(help="Their role in it.")] = "member",
-    super_admins: Annotated[
-        bool, typer.Option("--super-admins", help="Make super admins of superusers.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
-) -> None:
-    """Make an account of each user of fastapi-users; passwords go on."""
+def url_of_settings() -> str:
+    """Return the address of the database that the settings name.
+
+    Raises:
+        ConfigurationError: They name none.
+    """
     from stockade.settings import Settings
 
-    settings = Settings()
-    if tenant is not None and role not in settings.authorization.roles:
-        known = ", ".join(sorted(settings.authorization.roles))
-        message = f"no role is called so: --role takes one of {known}"
-        raise ConfigurationError(message)
-    done = run(
-        _take_over(
-            source,
-            settings,
-            users=table,
-            tenant=tenant,
-            role=role,
-            super_admins=super_admins,
-            keep=not dry_run,
-        )
-    )
-    _tell(done, kept=not dry_run)
-
-
-async def _take_over(source: str | None, settings: Settings, **options: Any) -> AccountImport:  # noqa: ANN401 - those of the function below
-    from stockade.authentication.hashers import choose_hasher
-    from stockade.storage.sql import check_schema, make_engine
-    from stockade.storage.sql.fastapi_users import import_fastapi_users as take_over
-
-    target = make_engine(_url_of(settings))
-    origin = make_engine(source) if source else target
-    try:
-        await check_schema(target)
-        reads = choose_hasher(settings.authentication).reads
-        return await take_over(origin, target, reads=reads, **options)
-    finally:
-        await origin.dispose()
-        await target.dispose()
-
-
-def _tell(done: AccountImport, *, kept: bool) -> None:
-    console = make_console()
-    one = done.imported == 1
-    verb = ("was" if one else "were") if kept else "would be"
-    noun = "account" if one else "accounts"
-    console.print(f"{done.imported} {noun} {verb} made, {done.present} are there already.")
-    if done.superusers:
-        console.print(f"{done.superusers} of them are superusers.")
-    if done.without_password:
-        console.print(
-            f"{done.without_password} have a password hash that can't be read: they choose a new"
-            " password by mail."
-        )
-    for refused in done.refused:
-        console.print(f"{refused.user_id}: {refused.problem}")
-    if done.refused:
-        raise typer.Exit(1)
-
-
-def _url_of_settings() -> str:
-    from stockade.settings import Settings
-
-    return _url_of(Settings())
-
-
-def _url_of(settings: Settings) -> str:
-    url = settings.database_url
+    url = Settings().database_url
     if url is None:
         message = "no database: give its URL, or set STOCKADE_DATABASE_URL"
         raise ConfigurationError(message)

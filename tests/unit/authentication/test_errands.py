@@ -67,6 +67,52 @@ async def test_a_flood_is_refused_but_for_notices() -> None:
     await errands.settle()
 
 
+async def test_a_few_run_at_once() -> None:
+    """Requests find connections left; a notice does not wait for its turn."""
+    errands, _ = make()
+    running, most = 0, 0
+    gate = asyncio.Event()
+    noticed = asyncio.Event()
+
+    async def errand() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await gate.wait()
+        running -= 1
+
+    async def notice() -> None:
+        noticed.set()
+
+    for _ in range(50):
+        errands.start("test", errand, scope=None)
+    errands.add("notice", notice, scope=None)
+    await noticed.wait()
+    gate.set()
+    await errands.settle()
+    assert 1 <= most <= 4
+
+
+def test_one_loop_after_another_is_served() -> None:
+    """What a test client has left behind does not keep the next one from its mails."""
+    errands, sink = make()
+    done: list[int] = []
+
+    async def errand() -> None:
+        await asyncio.sleep(0)
+        done.append(1)
+
+    async def serve() -> None:
+        for _ in range(10):
+            errands.start("test", errand, scope=None)
+        await errands.settle()
+
+    for _ in range(2):
+        asyncio.run(serve())
+    assert len(done) == 20
+    assert list(sink) == []
+
+
 async def test_the_end_waits_for_errands() -> None:
     """A mail that is under way is sent when the server stops."""
     errands, _ = make()

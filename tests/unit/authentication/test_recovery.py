@@ -258,6 +258,22 @@ async def test_a_mail_that_can_not_be_sent_is_recorded(
     assert BEA.email not in repr(failed)
 
 
+async def test_the_owner_is_told_even_if_a_store_fails_after_it(
+    bench: AccountBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password is another one by then, and nobody may take it unseen."""
+
+    async def fail(*_arguments: object, **_more: object) -> int:
+        raise StoreError("away")
+
+    token = await link(bench)
+    monkeypatch.setattr(bench.sessions, "end_all", fail)
+    with pytest.raises(StoreError):
+        await reset(bench, token)
+    assert [message.to for message in await bench.mails()] == [BEA.email]
+    assert ("password_changed", "authentication.password_reset") in bench.reasons()
+
+
 async def test_a_reset_shows_that_the_address_is_the_owners(bench: AccountBench) -> None:
     """An account that could not sign in for want of it can afterwards."""
     with pytest.raises(InvalidCredentialsError) as caught:

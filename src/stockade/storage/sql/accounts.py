@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from stockade.authentication.models import Account, NewAccount
 from stockade.core.identity import TenantId, UserId, UserType
-from stockade.errors import StoreError
+from stockade.errors import ConfigurationError, StoreError
 from stockade.storage.sql.engines import store_errors
 from stockade.storage.sql.models import Membership, Tenant, User
 
@@ -217,6 +217,35 @@ async def create_account(connection: AsyncConnection, account: NewAccount) -> Us
         tenant_id, role = account.membership
         await join_tenant(connection, account.user_id, tenant_id, role=role, is_default=True)
     return account.user_id
+
+
+async def add_account(
+    engine: AsyncEngine, account: NewAccount, *, new_tenant: str | None = None
+) -> None:
+    """Make an account as whoever operates the application, in a transaction of its own.
+
+    Args:
+        engine: Engine of the accounts.
+        account: The account; the tenant that it begins in has to be there.
+        new_tenant: Name of a tenant that is made first, under the identifier that the account's
+            membership names.
+
+    Raises:
+        ConfigurationError: The address is taken, or there is no such tenant.
+        StoreError: The database is away.
+    """
+    async with store_errors(), engine.begin() as connection:
+        if account.membership is not None:
+            tenant_id = account.membership[0]
+            if new_tenant is not None:
+                await create_tenant(connection, new_tenant, tenant_id=tenant_id)
+            known = select(Tenant.id).where(Tenant.id == tenant_id)
+            if (await connection.execute(known)).first() is None:
+                raise ConfigurationError("there is no such tenant")
+        taken = select(User.id).where(User.email == account.email.lower())
+        if (await connection.execute(taken)).first() is not None:
+            raise ConfigurationError("there is an account with this address")
+        await create_account(connection, account)
 
 
 async def create_tenant(
