@@ -18,17 +18,20 @@ from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuth
 from stockade.authentication.discovery import HTTPReader
 from stockade.authentication.hashers import choose_hasher
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
+from stockade.authentication.provider_wiring import make_provider_sign_in
+from stockade.authentication.providers import make_providers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
 from stockade.authentication.routes_keys import make_keys_router
+from stockade.authentication.routes_providers import make_oidc_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
 from stockade.core.clock import SystemClock
 from stockade.crypto import KeyRing
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, NotFoundError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
@@ -45,7 +48,9 @@ from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
+from stockade.storage.memory.accounts import MemoryAccountStore
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.identities import MemoryIdentityStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.tenancy.dependencies import TenantSessionDependency
@@ -62,8 +67,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import AccountStore
-    from stockade.authentication.interfaces import APIClientStore, SessionStore
+    from stockade.authentication.identities import NewcomerPolicy
+    from stockade.authentication.interfaces import APIClientStore, ProviderStore, SessionStore
     from stockade.authentication.outside_issuers import OutsideIssuer
+    from stockade.authentication.provider_sign_in import ProviderSignIn
+    from stockade.authentication.providers import Provider
     from stockade.core.clock import Clock
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
@@ -72,6 +80,7 @@ if TYPE_CHECKING:
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
 
+_IN_MEMORY: Final = (MemorySessionStore, MemoryAPIClientStore, MemoryIdentityStore)
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -87,6 +96,10 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
+            tables unless given, and needed for other accounts.
+        newcomers: Says where the accounts belong that people get by signing in at a provider;
+            without it they have no tenant.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -95,6 +108,7 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        oidc_router: The routes of sign-in at providers, for ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
             ``app.include_router``.
         events: Where every layer records what it refuses.
@@ -111,6 +125,8 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        identities: ProviderStore | None = None,
+        newcomers: NewcomerPolicy | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -129,18 +145,22 @@ class Stockade:
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
+        self._identities = identities or (own and own.identities) or _beside(self._accounts)
+        self._newcomers = newcomers
         self._api_keys = APIKeys(self._keys)
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
         self._attempts = self._make_attempts()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
         self._outside = self._make_outside_issuers()
+        self._providers = self._make_providers()
         self._pool = HashingPool(
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
         )
         self._hasher = choose_hasher(settings.authentication)
         self._services: SignInServices | None = None
+        self._provider_sign_in: ProviderSignIn | None = None
         self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
         self._cross_site = self._make_cross_site_guard()
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
@@ -161,6 +181,13 @@ class Stockade:
         )
         self.api_keys_router: APIRouter = make_api_keys_router(
             self._require_api_clients, events=self.events
+        )
+        self.oidc_router: APIRouter = make_oidc_router(
+            self._require_provider_sign_in,
+            lambda: self._require_services().sessions,
+            open_policy=public("whoever signs in is not signed in yet"),
+            settings=settings.authentication,
+            events=self.events,
         )
 
     def install(self, app: FastAPI | Starlette) -> None:
@@ -312,8 +339,9 @@ class Stockade:
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
+            ("stockade:oidc-start", "oidc_router", "identities", self._identities),
         ):
-            if route in names and isinstance(kept, MemorySessionStore | MemoryAPIClientStore):
+            if route in names and isinstance(kept, _IN_MEMORY):
                 message = (
                     f"{router} is for accounts of your own, and what it makes has no place: pass"
                     f" {place}= beside accounts="
@@ -361,6 +389,40 @@ class Stockade:
         return APIClients(
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _make_providers(self) -> dict[str, Provider]:
+        settings = self.settings.authentication
+        if not settings.providers:
+            return {}
+        if self._identities is None:
+            message = (
+                "sign-in at a provider needs a place for who is who there: set"
+                " STOCKADE_DATABASE_URL or pass identities= beside accounts="
+            )
+            raise ConfigurationError(message)
+        return make_providers(
+            settings,
+            HTTPReader(),
+            allow_http=not self.settings.environment.is_deployed,
+            events=self.events,
+            clock=self._clock,
+        )
+
+    def _require_provider_sign_in(self) -> ProviderSignIn:
+        if self._accounts is None or self._identities is None:
+            # Without accounts there are no providers, and so nothing of this name.
+            raise NotFoundError(reason="authentication.provider_unknown")
+        if self._provider_sign_in is None:
+            self._provider_sign_in = make_provider_sign_in(
+                self._providers,
+                self._identities,
+                accounts=self._accounts,
+                newcomers=self._newcomers,
+                sessions=self._require_services().sessions,
+                keys=self._keys,
+                clock=self._clock,
+            )
+        return self._provider_sign_in
 
     def _grant(self, roles: frozenset[str]) -> frozenset[str]:
         return permissions_of(roles, self.settings.authorization.roles)
@@ -498,6 +560,10 @@ class Stockade:
 def _limits_are_on(settings: Settings) -> bool:
     enabled = settings.rate_limiting.enabled
     return settings.environment.is_deployed if enabled is None else enabled
+
+
+def _beside(accounts: AccountStore | None) -> MemoryIdentityStore | None:
+    return MemoryIdentityStore(accounts) if isinstance(accounts, MemoryAccountStore) else None
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

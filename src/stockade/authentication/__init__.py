@@ -7,7 +7,7 @@ from stockade.authentication.errors import (
     PasswordTooLongError,
 )
 from stockade.authentication.interfaces import AccountStore
-from stockade.authentication.models import Account, IssuedToken
+from stockade.authentication.models import Account, IssuedToken, Newcomer, Placement
 from stockade.authentication.passwords import BcryptHasher, HashingPool
 from stockade.authentication.settings import AuthenticationSettings
 from stockade.authentication.sign_in import PasswordSignIn
@@ -25,7 +25,9 @@ __all__ = [
     "InvalidCredentialsError",
     "InvalidTokenError",
     "IssuedToken",
+    "Newcomer",
     "PasswordSignIn",
     "PasswordTooLongError",
+    "Placement",
     "current_principal",
 ]

@@ -65,6 +65,11 @@ _KINDS = (
     EventKind(
         "authentication.api_key_changed", logging.INFO, "A key of a program was made or ended."
     ),
+    EventKind(
+        "authentication.identity_changed",
+        logging.INFO,
+        "An identity at a provider was linked to an account, or taken off it.",
+    ),
     EventKind("authentication.session_ended", logging.INFO, "A session was ended by its owner."),
     EventKind(
         "authentication.refresh_reused",
