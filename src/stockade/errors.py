@@ -95,21 +95,23 @@ class InvalidInputError(DeniedError):
     code = "invalid_input"
 
 
-class InvalidBodyError(InvalidInputError):
-    """A body breaks a rule that holds for every body, whatever its schema.
+class InvalidRequestError(InvalidInputError):
+    """A request breaks a rule that holds for every request, whatever the schema.
 
     Args:
         reason: Reason code for the event log.
         rule: Stable code of the rule, for the client.
         message: The rule in words, without anything that was submitted.
+        pointer: JSON Pointer to what breaks it (RFC 6901), without anything that was submitted.
     """
 
     code = "invalid"
 
-    def __init__(self, *, reason: str, rule: str, message: str) -> None:
+    def __init__(self, *, reason: str, rule: str, message: str, pointer: str = "/body") -> None:
         super().__init__(reason=reason)
         self.rule = rule
         self.message = message
+        self.pointer = pointer
 
 
 class MalformedRequestError(DeniedError):

@@ -34,7 +34,7 @@ from stockade.validation import (
     resolve_public,
     unbounded,
 )
-from stockade.validation.names import known_names_of
+from stockade.validation.locations import Locations
 from stockade.validation.problems import FieldProblem, describe_errors
 
 
@@ -117,6 +117,4 @@ async def look_up() -> None:
 Search(page=2, order="asc")  # type: ignore[call-arg]
 Search(page="2")  # type: ignore[arg-type]
 
-assert_type(
-    describe_errors([], known_names=known_names_of(Account, Search)), tuple[FieldProblem, ...]
-)
+assert_type(describe_errors([], locations=Locations.of(Account)), tuple[FieldProblem, ...])

@@ -137,8 +137,10 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911 - 
             )
         case errors.MalformedRequestError():
             return BAD_REQUEST
-        case errors.InvalidBodyError():
-            return invalid([{"pointer": "/body", "code": error.rule, "message": error.message}])
+        case errors.InvalidRequestError():
+            return invalid(
+                [{"pointer": error.pointer, "code": error.rule, "message": error.message}]
+            )
         case errors.InvalidInputError():
             return Problem(status=422, code=error.code, detail="A value can't be accepted.")
         case errors.ForbiddenError():

@@ -11,9 +11,11 @@ from stockade.core.policy import Policy, combine
 from stockade.errors import ConfigurationError
 from stockade.gate.collect import collect, collect_from_settings
 from stockade.gate.content import media_types_of
+from stockade.gate.parameters import single_parameters_of
 from stockade.gate.plans import Access, Plan, access_of, grant_for
 from stockade.rate_limiting.rules import parse_rules
 from stockade.validation.content import ContentRules
+from stockade.validation.parameters import SingleParameters
 
 if TYPE_CHECKING:
     from stockade.authorization.settings import AuthorizationSettings
@@ -91,6 +93,9 @@ class PlanCompiler:
             route=f"{','.join(sorted(leaf.methods))} {leaf.template}",
             login=leaf.name in _LOGIN_ROUTES,
         )
+        single = (
+            SingleParameters() if leaf.dependant is None else single_parameters_of(leaf.dependant)
+        )
         optional = policy.optional and access is Access.PUBLIC
         return Plan(
             route=leaf.template,
@@ -104,19 +109,23 @@ class PlanCompiler:
             # An open route has one limit, for a caller who is known from the start as well.
             together=limits.before if optional else limits.together,
             body_limit=policy.body_limit,
-            content=self._content_of(leaf, policy),
+            content=self._content_of(leaf, policy, single),
+            single=single or None,
             # A 404 is no permission: middleware that puts another answer in its place is refused.
             granted=_NO_ROUTE if leaf.kind == "default" else grant_for(access),
             pinned=(leaf.key, leaf.holder),
         )
 
-    def _content_of(self, leaf: Leaf, policy: Policy) -> ContentRules | None:
+    def _content_of(
+        self, leaf: Leaf, policy: Policy, single: SingleParameters
+    ) -> ContentRules | None:
         if policy.docs or leaf.kind in _WITHOUT_BODY:
             return None
         return ContentRules(
             () if leaf.dependant is None else media_types_of(leaf.dependant),
             replace(self._limits, **dict(policy.content)),
             self._codings,
+            single.form,
         )
 
     def _policy_of(self, leaf: Leaf, *, docs: bool) -> Policy:

@@ -42,6 +42,8 @@ class Gate:
             return
         try:
             await guard.admit(plan, scope, exchange)
+            if plan.single is not None:
+                plan.single.check(scope)
             content = plan.content
             if content is not None and (exchange.has_content or content.accepted):
                 receive = guard.check_body(content, scope, receive, exchange)

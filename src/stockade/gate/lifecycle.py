@@ -96,6 +96,8 @@ class Lifecycle:
                 return
             if message["type"] == "lifespan.startup.complete" and not await self.start():
                 failed, failure = True, self._failure
+                # Servers end with this message, and do not wait for anything behind it.
+                await self.close()
                 message = {
                     "type": "lifespan.startup.failed",
                     "message": f"Stockade refuses to start: {failure}",
@@ -106,7 +108,6 @@ class Lifecycle:
 
         await app(scope, receive_or_end, send_checked)
         if failed:
-            await self.close()
             # As Starlette does: a test client, which does not read the message, sees the error.
             raise ConfigurationError(failure)
 

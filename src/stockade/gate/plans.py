@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stockade.core.policy import Policy
     from stockade.rate_limiting.models import CompiledLimits
     from stockade.validation.content import ContentRules
+    from stockade.validation.parameters import SingleParameters
 
 
 class Access(Enum):
@@ -40,6 +41,7 @@ class Plan:
         together: The limits of both, for a caller who is known from the start.
         body_limit: Most bytes of a body; None keeps the application's own cap.
         content: What a body may be and hold; None where nothing reads one.
+        single: Parameters beside the body of which one value is read; None where there are none.
         granted: The decision that a passing request gets, made once.
         pinned: What the plan belongs to; kept alive, so that its identity is not reused for
             something else.
@@ -56,6 +58,7 @@ class Plan:
     together: CompiledLimits | None
     body_limit: int | None
     content: ContentRules | None
+    single: SingleParameters | None
     granted: Decision
     pinned: tuple[Any, ...]
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import PydanticUserError
 
+from stockade.gate.parameters import annotation_of, fields_of, names_of
 from stockade.gate.plans import Access
 from stockade.validation.bounds import find_unbounded
 from stockade.validation.excuses import find_excused
-from stockade.validation.names import known_names_of
+from stockade.validation.locations import Locations
 from stockade.validation.problems import describe_errors
+from stockade.validation.shapes import adapter_of
 from stockade.validation.uploads.dependencies import inspect_first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from stockade.gate.columns import ColumnCheck
     from stockade.gate.plans import Plan
     from stockade.gate.tree import Leaf
     from stockade.validation.settings import ValidationSettings
-
-_PLACES = ("path", "query", "header", "cookie", "body")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,13 @@ class RouteExcuse:
         return f"{self.route}: {self.place} ({self.kind}): {self.reason}"
 
 
+class _Taken(NamedTuple):
+    """What an endpoint takes in each of its places; dependencies of routers add to it."""
+
+    endpoint: object
+    values: dict[str, list[tuple[str, frozenset[str], object]]]
+
+
 class RequestCheck:
     """Looks at every value that a request can carry.
 
@@ -57,7 +65,7 @@ class RequestCheck:
         self._settings = settings
         self._columns = columns
         self._excuses: dict[RouteExcuse, None] = {}
-        self._names = frozenset(_PLACES)
+        self._taken: dict[int, _Taken] = {}
         self._warnings: dict[str, None] = {}
 
     @property
@@ -79,16 +87,17 @@ class RequestCheck:
             return []
         inspect_first(leaf.dependant)
         problems = []
-        for place, field in _fields(leaf.dependant):
-            annotation = _annotation_of(field)
+        values: list[tuple[str, frozenset[str], object]] = []
+        for place, field in fields_of(leaf.dependant):
             try:
-                self._names |= known_names_of(annotation) | {field.name, field.alias}
-                found = find_unbounded(annotation)
+                adapter = adapter_of(annotation_of(field))
+                values.append((place, names_of(field), adapter))
+                found = find_unbounded(adapter)
                 self._excuses |= {
                     RouteExcuse(
                         leaf.label, _place(place, field, each.path), each.kind, each.reason
                     ): None
-                    for each in find_excused(annotation)
+                    for each in find_excused(adapter)
                 }
             except PydanticUserError:
                 problems.append(
@@ -101,14 +110,23 @@ class RequestCheck:
                 problems.append(
                     f"{leaf.label}: {where} has no bound ({unbounded.kind}): {unbounded.hint}"
                 )
+        taken = self._taken.setdefault(id(leaf.endpoint), _Taken(leaf.endpoint, {}))
+        taken.values[leaf.label] = values
         if self._settings.unbounded == "warn":
             self._warnings |= dict.fromkeys(problems)
             problems = []
         return problems + self._columns.check(leaf)
 
-    def describe(self, errors: Sequence[Any]) -> list[dict[str, str]]:
-        """Describe validation errors without anything that was submitted."""
-        found = describe_errors(errors, known_names=self._names)
+    def describe(self, errors: Sequence[Any], endpoint: object) -> list[dict[str, str]]:
+        """Describe validation errors without anything that was submitted.
+
+        Args:
+            errors: What FastAPI has found; untrusted.
+            endpoint: What was about to be called.
+        """
+        taken = self._taken.get(id(endpoint), _Taken(endpoint, {}))
+        locations = Locations.of_request(chain.from_iterable(taken.values.values()))
+        found = describe_errors(errors, locations=locations)
         return [
             {"pointer": each.pointer, "code": each.code, "message": each.message} for each in found
         ]
@@ -116,15 +134,3 @@ class RequestCheck:
 
 def _place(place: str, field: Any, path: str) -> str:  # noqa: ANN401 - FastAPI's ModelField
     return ".".join(part for part in (place, field.alias, path) if part)
-
-
-def _fields(dependant: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - FastAPI's Dependant
-    for place in _PLACES:
-        for field in getattr(dependant, f"{place}_params"):
-            yield place, field
-    for dependency in dependant.dependencies:
-        yield from _fields(dependency)
-
-
-def _annotation_of(field: Any) -> Any:  # noqa: ANN401 - any annotation
-    return Annotated[field.field_info.annotation, field.field_info]

@@ -73,6 +73,10 @@ def _with_metadata(schema: Any, metadata: dict[str, str]) -> CoreSchema:  # noqa
 _LENGTH: Final = "give it a maximum: Field(max_length=...), or a type such as Line or Text"
 _ITEMS: Final = "give it a maximum number of items: Field(max_length=...)"
 _DIGITS: Final = "give it a maximum of digits: Field(max_digits=..., decimal_places=...)"
+_RANGE: Final = (
+    "give it a range: Field(ge=..., le=...), or take Int64 from stockade.validation for all that a"
+    " column holds"
+)
 _SHAPE: Final = "declare what it holds"
 _OPAQUE: Final = "nothing is known of its size: put a bounded type under it"
 _FILE: Final = (
@@ -97,11 +101,10 @@ _SIZED: Final = {
     "generator": ("max_length", _ITEMS),
     "decimal": ("max_digits", _DIGITS),
 }
-# Kinds whose values are bounded by what they are. A number is bounded by the digits that Python
-# converts (4,300); that it fits a column is for `Schema`.
+# Kinds whose values are bounded by what they are.
 _FIXED: Final = frozenset(
     {
-        *("bool", "callable", "date", "datetime", "ellipsis", "enum", "float", "int", "invalid"),
+        *("bool", "callable", "date", "datetime", "ellipsis", "enum", "float", "invalid"),
         *("is-subclass", "literal", "missing-sentinel", "none", "time", "timedelta", "uuid"),
     }
 )
@@ -269,6 +272,9 @@ def _hint(node: Node, default: int | None) -> str | None:
     if kind == "function-plain":
         name = _name_of(node["function"]["function"])
         return None if name in _BOUNDED_FUNCTIONS else _FILE if name == _UPLOAD else _OPAQUE
+    if kind == "int":
+        has_range = ("ge" in node or "gt" in node) and ("le" in node or "lt" in node)
+        return None if has_range else _RANGE
     return None if kind in _FIXED or kind in _TRANSPARENT else _SHAPE
 
 

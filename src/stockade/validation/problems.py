@@ -9,14 +9,16 @@ Source: ASVS 5.0 V14.2.4 and V16.2.5; CWE-209; CWE-532.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from stockade.validation.locations import Locations
 
 MAX_PROBLEMS: Final = 50
 
-# Names of the places of a request, as FastAPI puts them before each location.
-_PLACES: Final = frozenset({"body", "cookie", "header", "path", "query"})
 # Constraints, which the author of the schema wrote.
 _CONSTANTS: Final = frozenset(
     {
@@ -134,42 +136,33 @@ class FieldProblem:
 
 
 def describe_errors(
-    errors: Iterable[Mapping[str, Any]], *, known_names: frozenset[str]
+    errors: Iterable[Mapping[str, Any]], *, locations: Locations | None = None
 ) -> tuple[FieldProblem, ...]:
     """Turn the errors of Pydantic or FastAPI into what may be shown and logged.
 
     Args:
         errors: What ``exc.errors()`` returns: untrusted, for it holds submitted values.
-        known_names: Names that the application declares (see `known_names_of`); any other name in
-            a location is shown as ``*``.
+        locations: Reads the locations, by the schema that has made the errors; without it, no place
+            is shown.
 
     Returns:
         At most 50 problems, and where there are more a last one that counts them.
     """
-    known = known_names | _PLACES
     problems = []
     total = 0
     for total, error in enumerate(errors, start=1):
         if total <= MAX_PROBLEMS:
-            problems.append(_describe(error, known))
+            problems.append(_describe(error, locations))
     if total > MAX_PROBLEMS:
         message = f"There are {total - MAX_PROBLEMS} more problems."
         problems.append(FieldProblem("", "more_problems", message))
     return tuple(problems)
 
 
-def _describe(error: Mapping[str, Any], known: frozenset[str]) -> FieldProblem:
+def _describe(error: Mapping[str, Any], locations: Locations | None) -> FieldProblem:
     code = str(error["type"])
-    pointer = "".join(f"/{_segment(part, known)}" for part in error["loc"])
+    pointer = "" if locations is None else locations.point(error["loc"])
     return FieldProblem(pointer, code, _message(code, error.get("ctx") or {}))
-
-
-def _segment(part: object, known: frozenset[str]) -> str:
-    if isinstance(part, int):
-        return str(part)
-    if part in known:
-        return str(part).replace("~", "~0").replace("/", "~1")
-    return "*"
 
 
 def _message(code: str, context: Mapping[str, Any]) -> str:

@@ -25,14 +25,19 @@ def core_schema_of(annotation: object) -> Node:
     Raises:
         PydanticSchemaGenerationError: Pydantic can't validate such a type.
     """
-    adapter = annotation if isinstance(annotation, TypeAdapter) else _adapt(annotation)
+    adapter = annotation if isinstance(annotation, TypeAdapter) else adapter_of(annotation)
     if "type" not in adapter.core_schema:
         # The adapter was told to build late; until then its core schema is a stand-in.
         adapter.rebuild(force=True)
     return adapter.core_schema  # type: ignore[return-value] # See Node.
 
 
-def _adapt(annotation: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any annotation
+def adapter_of(annotation: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any annotation
+    """Return a type adapter for an annotation, be it that of a model or of a parameter.
+
+    Raises:
+        PydanticSchemaGenerationError: Pydantic can't validate such a type.
+    """
     with warnings.catch_warnings():
         # Aliases and defaults mean nothing outside a model; parameters of endpoints have them.
         warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
@@ -57,6 +62,17 @@ def members_of(node: Node) -> list[Node]:
     """Return the named members of a schema that keeps them as a list."""
     members: list[Node] = node.get("fields") or node.get("arguments_schema") or []
     return members
+
+
+def paths_of(name: str, member: Node) -> Iterator[tuple[str | int, ...]]:
+    """Yield each path of names that leads to a member of a schema: its name and its aliases."""
+    yield (name,)
+    alias = member.get("validation_alias")
+    if isinstance(alias, str):
+        yield (alias,)
+    elif isinstance(alias, list):
+        for path in alias if isinstance(alias[0], list) else [alias]:
+            yield tuple(path)
 
 
 def _fields(node: Node) -> Iterator[tuple[str, Node]]:

@@ -51,12 +51,12 @@ class ErrorAnswers:
 
     Args:
         events: Where refusals and unexpected errors are recorded.
-        describe: Turns validation errors into ``{pointer, code, message}`` members without any
-            submitted value.
+        describe: Turns validation errors of an endpoint into ``{pointer, code, message}`` members
+            without any submitted value.
     """
 
     def __init__(
-        self, events: EventLog, describe: Callable[[Sequence[Any]], list[dict[str, str]]]
+        self, events: EventLog, describe: Callable[[Sequence[Any], object], list[dict[str, str]]]
     ) -> None:
         self._events = events
         self._describe = describe
@@ -109,7 +109,7 @@ class ErrorAnswers:
         """Answer 422 with place and rule of each mistake."""
         if not isinstance(error, RequestValidationError):
             raise error
-        described = self._describe(error.errors())
+        described = self._describe(error.errors(), connection.scope.get("endpoint"))
         self._emit(
             connection, "validation.refused", described[0]["code"] if described else "validation"
         )

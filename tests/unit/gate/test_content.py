@@ -231,9 +231,9 @@ def test_a_form_is_behind_the_rules(client: TestClient, data: bytes) -> None:
 
 def test_files_are_counted(client: TestClient) -> None:
     """The hundred and first file is refused, whatever the endpoint makes of them."""
-    files = [("data", (f"{number}.txt", b"x")) for number in range(101)]
+    files = [(f"data{number}", ("a.txt", b"x")) for number in range(101)]
     assert problem_of(client.post("/file", files=files)) == (422, "form_too_many_files")
-    assert client.post("/file", files=files[:1]).json() == 1
+    assert client.post("/file", files={"data": ("a.txt", b"x")}).json() == 1
 
 
 def test_a_content_coding_is_undone(client: TestClient) -> None:

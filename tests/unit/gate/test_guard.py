@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Path, Request
 
 from stockade import (
     Principal,
@@ -183,7 +183,7 @@ def test_every_refusal_is_one_event_with_its_place() -> None:
     app, protected = FastAPI(), Protected()
 
     @app.get("/items/{number}", dependencies=[Depends(require_role("admin"))])
-    def answer(number: int) -> int:
+    def answer(number: Annotated[int, Path(ge=1, le=99)]) -> int:
         return number
 
     with serve(app, protected) as client:

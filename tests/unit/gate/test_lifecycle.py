@@ -21,6 +21,8 @@ from tests.unit.gate.apps import MEMBER, Protected
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from starlette.types import Message, Receive, Scope, Send
+
 
 def test_application_can_start_again() -> None:
     """An application whose lifespan runs twice, as in a test-suite, is proved both times."""
@@ -185,3 +187,28 @@ async def test_new_lifespan_starts_anew_after_a_failure() -> None:
     second = await lifecycle.start()
 
     assert (first, second, starts.stops) == (False, True, 1)
+
+
+async def test_everything_is_closed_before_the_server_is_told() -> None:
+    """Servers end with the message that the start has failed, and wait for nothing behind it."""
+    starts = _Starts(ConfigurationError("mistake"))
+    lifecycle = _lifecycle(starts, FrozenClock())
+    stops: list[tuple[str, int]] = []
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        stops.append((message["type"], starts.stops))
+
+    with pytest.raises(ConfigurationError):
+        await lifecycle.run(app, {"type": "lifespan"}, receive, send)
+
+    assert stops == [("lifespan.startup.failed", 1)]
+    assert starts.stops == 1

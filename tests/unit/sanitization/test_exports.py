@@ -73,6 +73,9 @@ def test_other_text_is_left_alone(text: str) -> None:
 
 HOSTILE = st.text() | st.text(st.sampled_from("'\"=+-@ ,;\t\r\n\v1a.\u200b\uff1d\u2028"))
 NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?")
+# A negative number and the quoted cells behind it, read as one: no spreadsheet computes a number
+# that a text in quotes follows.
+RUN_TOGETHER = re.compile(rf'{NUMBER.pattern}(?:[,;\t]"(?:[^"]|"")*")+')
 
 
 def is_formula(cell: str) -> bool:
@@ -154,7 +157,8 @@ def test_no_reader_finds_a_formula(row: list[str], delimiter: str, reader: str) 
     """Whatever separator a program expects, no cell that it reads is a formula."""
     line = written(*row, delimiter=delimiter)
     rows = list(csv.reader(io.StringIO(line, newline=""), delimiter=reader))
-    assert not any(is_formula(cell) for cells in rows for cell in cells)
+    cells_read = [cell for cells in rows for cell in cells]
+    assert not any(is_formula(cell) and not RUN_TOGETHER.fullmatch(cell) for cell in cells_read)
     if reader == delimiter:
         assert [[unescape_csv(cell) for cell in cells] for cells in rows] == [row]
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from stockade.validation import Line, Password, Schema
-from stockade.validation.names import known_names_of
+from stockade.validation.locations import Locations
 from stockade.validation.problems import _MESSAGES, MAX_PROBLEMS, FieldProblem, describe_errors
 
 SECRET = "hunter2-hunter2"
@@ -22,7 +22,7 @@ def problems_of(annotation: type[Any], value: object) -> tuple[FieldProblem, ...
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(annotation).validate_python(value)
     errors = [{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()]
-    return describe_errors(errors, known_names=known_names_of(annotation))
+    return describe_errors(errors, locations=Locations.of_request([("body", (), annotation)]))
 
 
 class Inner(Schema):
@@ -104,7 +104,7 @@ def test_only_constants_are_taken_from_the_context() -> None:
         "input": SECRET,
         "msg": SECRET,
     }
-    (problem,) = describe_errors([error], known_names=frozenset())
+    (problem,) = describe_errors([error])
     assert problem.message == "This value does not fit."
 
 
@@ -123,7 +123,7 @@ def test_nothing_that_was_sent_is_shown(value: dict[str, object]) -> None:
     try:
         Body.model_validate(value)
     except ValidationError as error:
-        described = describe_errors(error.errors(), known_names=known_names_of(Body))
+        described = describe_errors(error.errors(), locations=Locations.of(Body))
         shown = json.dumps([[each.pointer, each.code, each.message] for each in described])
         assert "hunter2" not in shown
         assert described
@@ -135,8 +135,9 @@ def test_fastapi_errors_are_described() -> None:
         {"type": "json_invalid", "loc": ("body", 17), "msg": SECRET, "ctx": {"error": SECRET}},
         {"type": "missing", "loc": ("query", "page"), "msg": "x", "input": None},
     ]
-    described = describe_errors(errors, known_names=frozenset({"page"}))
-    assert [each.pointer for each in described] == ["/body/17", "/query/page"]
+    locations = Locations.of_request([("body", ("body",), Body), ("query", ("page",), int)])
+    described = describe_errors(errors, locations=locations)
+    assert [each.pointer for each in described] == ["/body", "/query/page"]
     assert SECRET not in repr(described)
 
 
@@ -157,16 +158,6 @@ def test_exactly_as_many_as_are_shown_need_no_count() -> None:
 def test_messages_are_sentences(code: str) -> None:
     """Each message is one sentence that asks for no unknown constant."""
     error = {"type": code, "loc": (), "ctx": dict.fromkeys(("max_length", "ge"), 1)}
-    (problem,) = describe_errors([error], known_names=frozenset())
+    (problem,) = describe_errors([error])
     assert problem.message.endswith(".")
     assert "{" not in problem.message
-
-
-def test_known_names_come_from_all_levels() -> None:
-    """Names and aliases of nested models, and of nothing else."""
-
-    class Row(BaseModel):
-        inner: list[Inner]
-        named: int = Field(alias="Named")
-
-    assert known_names_of(Row, int) == {"inner", "named", "Named", "size"}

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from stockade.validation.names import known_names_of
+from stockade.validation.locations import Locations
 from stockade.validation.problems import MAX_PROBLEMS, describe_errors
 from tests.unit.validation.kinds import ANY_TEXT, MAX_ITEMS, SCALARS, SCHEMAS, Kind, items, model
 
@@ -118,7 +118,7 @@ def check(kind: Kind, body: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 def check_silence(error: ValidationError, kind: Kind) -> None:
     """Look for what was sent in what is told of an error."""
-    problems = describe_errors(error.errors(), known_names=known_names_of(kind.annotation))
+    problems = describe_errors(error.errors(), locations=Locations.of(kind.annotation))
     assert 1 <= len(problems) <= MAX_PROBLEMS + 1
     assert MARKER not in repr(problems)
     # Pydantic's own text names unknown fields, but shows no values.

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, QuerystringParser, parse_options_header
 
-from stockade.validation.content.errors import invalid, malformed
+from stockade.validation.content.errors import invalid, malformed, repeated
 
 if TYPE_CHECKING:
     from stockade.validation.content.limits import ContentLimits
@@ -39,10 +39,12 @@ class URLEncodedScanner:
 
     Args:
         limits: How much it may hold.
+        single: Names of which one value is read.
     """
 
-    def __init__(self, limits: ContentLimits) -> None:
+    def __init__(self, limits: ContentLimits, single: frozenset[str] = frozenset()) -> None:
         self._limits = limits
+        self._names = _Names(single)
         self._fields = 0
         self._separators = 0
         self._name = bytearray()
@@ -65,7 +67,7 @@ class URLEncodedScanner:
 
         Raises:
             MalformedRequestError: It is no form, or no UTF-8.
-            InvalidBodyError: It breaks a rule.
+            InvalidRequestError: It breaks a rule.
         """
         # The parser looks at each of them by itself, and calls nobody where no field is between.
         self._separators += data.count(b"&")
@@ -94,8 +96,8 @@ class URLEncodedScanner:
 
     def _end(self) -> None:
         # Each by itself: half of a character in the name and half in the value are no text.
-        _check_escaped(self._name)
-        _check_escaped(self._value)
+        self._names.add(_unescape(self._name))
+        _unescape(self._value)
 
 
 class MultipartScanner:
@@ -106,12 +108,15 @@ class MultipartScanner:
     Args:
         content_type: Value of the ``Content-Type`` header; untrusted.
         limits: How much it may hold.
+        single: Names of fields and files of which one value is read.
 
     Raises:
         MalformedRequestError: The header names no boundary, or a character set that is not UTF-8.
     """
 
-    def __init__(self, content_type: bytes, limits: ContentLimits) -> None:
+    def __init__(
+        self, content_type: bytes, limits: ContentLimits, single: frozenset[str] = frozenset()
+    ) -> None:
         _, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if not 0 < len(boundary) <= _LONGEST_BOUNDARY:
@@ -119,6 +124,7 @@ class MultipartScanner:
         if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
             raise malformed("charset")
         self._limits = limits
+        self._names = _Names(single)
         self._fields = 0
         self._files = 0
         self._length = 0
@@ -153,7 +159,7 @@ class MultipartScanner:
         Raises:
             MalformedRequestError: It is no form, a field is no UTF-8, or the last boundary is
                 missing.
-            InvalidBodyError: It breaks a rule.
+            InvalidRequestError: It breaks a rule.
         """
         self._begun = self._begun or bool(data)
         _feed(self._parser, data, last=last)
@@ -186,6 +192,7 @@ class MultipartScanner:
             raise malformed("multipart")
         for option in options.values():
             _decode(_UTF8(), option, last=True)
+        self._names.add(options[b"name"].decode("utf-8"))
         self._is_file = b"filename" in options
         if self._is_file:
             self._files += 1
@@ -224,18 +231,34 @@ def _feed(parser: _Parser, data: bytes, *, last: bool) -> None:
         raise malformed("form") from None
 
 
-def _check_escaped(escaped: bytearray) -> None:
+class _Names:
+    """Refuses a name that comes twice where one value is read."""
+
+    def __init__(self, single: frozenset[str]) -> None:
+        self._left = set(single)
+        self._single = single
+
+    def add(self, name: str) -> None:
+        if name not in self._single:
+            return
+        if name not in self._left:
+            raise repeated("body", name)
+        self._left.discard(name)
+
+
+def _unescape(escaped: bytearray) -> str:
     # Bytes beyond ASCII have to be percent-encoded; Starlette would read them as Latin-1.
     if not escaped.isascii():
         raise malformed("not_utf8")
-    plain = unquote_to_bytes(bytes(escaped)) if b"%" in escaped else bytes(escaped)
-    _decode(_UTF8(), plain, last=True)
+    plain = escaped.replace(b"+", b" ")
+    return _decode(_UTF8(), unquote_to_bytes(bytes(plain)) if b"%" in plain else plain, last=True)
 
 
-def _decode(decoder: codecs.IncrementalDecoder, data: bytes, *, last: bool) -> None:
+def _decode(decoder: codecs.IncrementalDecoder, data: bytes | bytearray, *, last: bool) -> str:
     try:
         text = decoder.decode(data, last)
     except UnicodeDecodeError:
         raise malformed("not_utf8") from None
     if "\0" in text:
         raise invalid("string_unstorable")
+    return text

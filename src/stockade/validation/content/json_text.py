@@ -78,18 +78,27 @@ def _is_harmless(data: bytes, limits: ContentLimits) -> bool:
     if len(data) > _LONGEST_HARMLESS or len(data) > limits.text or _DOUBTFUL in data:
         return False
     opened = data.count(b"[") + data.count(b"{")
-    if opened > limits.depth or opened + data.count(b",") >= limits.values:
+    if opened + data.count(b",") >= limits.values:
         return False
     try:
-        _PARSER.decode(data.decode("utf-8"))
+        root = _PARSER.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):
         return False
-    return True
+    return opened <= limits.depth or _is_flat(root, limits.depth)
 
 
-def _require_unique(members: list[tuple[str, object]]) -> None:
+def _is_flat(root: object, depth: int) -> bool:
+    level = [root] if isinstance(root, list) else []
+    for _ in range(depth):
+        level = [inner for outer in level for inner in outer if isinstance(inner, list)]
+    return not level
+
+
+def _require_unique(members: list[tuple[str, object]]) -> list[object]:
+    """Stand for an object by a list of the objects and arrays in it."""
     if len(members) > 1 and len(dict(members)) != len(members):
         raise ValueError
+    return [value for _, value in members if isinstance(value, list)]
 
 
 def _require_short(number: str) -> None:
@@ -139,7 +148,7 @@ class JSONScanner:
 
         Raises:
             MalformedRequestError: It is not UTF-8.
-            InvalidBodyError: It breaks a rule.
+            InvalidRequestError: It breaks a rule.
         """
         if self._steps is None:
             if last and _is_harmless(data, self._limits):

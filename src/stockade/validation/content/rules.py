@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from stockade.errors import DeniedError, UnsupportedMediaTypeError
 from stockade.validation.content.encodings import CODINGS, Inflater
-from stockade.validation.content.errors import malformed
 from stockade.validation.content.forms import MultipartScanner, URLEncodedScanner
 from stockade.validation.content.json_text import JSONScanner
 from stockade.validation.content.media_types import is_json, read_media_type
@@ -21,6 +20,9 @@ JSON: Final = b"application/json"
 ANY_JSON: Final = b"application/*+json"
 URL_ENCODED: Final = b"application/x-www-form-urlencoded"
 MULTIPART: Final = b"multipart/form-data"
+# What browsers send reports of a broken Content-Security-Policy as (CSP Level 3, section 5.2), and
+# what some clients still call JSON. FastAPI reads none of them; handlers do.
+_JSON_BY_ANOTHER_NAME: Final = frozenset({b"application/csp-report", b"text/x-json"})
 
 
 class _Scanner(Protocol):
@@ -36,11 +38,13 @@ class ContentRules:
             mounted application.
         limits: How much a body may hold.
         codings: Content codings that are undone for the endpoint.
+        single: Names of fields and files of a form of which the endpoint reads one value.
     """
 
     accepted: tuple[bytes, ...]
     limits: ContentLimits
     codings: frozenset[bytes] = CODINGS
+    single: frozenset[str] = frozenset()
 
     def open(
         self, headers: Iterable[tuple[bytes, bytes]], *, limit: Callable[[], int]
@@ -53,7 +57,7 @@ class ContentRules:
 
         Raises:
             UnsupportedMediaTypeError: The endpoint takes no such body, and one is announced.
-            MalformedRequestError: The headers do not say what the body is.
+            MalformedRequestError: The headers contradict the body's form.
         """
         # A second header of one of these names does not get past the wall, but some servers append
         # the trailers of a chunked body later. Whoever reads the body goes by the first.
@@ -82,12 +86,13 @@ class ContentRules:
         if content_type is None:
             return None
         if media_type is None:
-            raise malformed("content_type")
+            raise self._refuse_type()
         if media_type == MULTIPART:
-            return MultipartScanner(content_type, self.limits)
+            return MultipartScanner(content_type, self.limits, self.single)
         if media_type == URL_ENCODED:
-            return URLEncodedScanner(self.limits)
-        return JSONScanner(self.limits) if is_json(media_type) else None
+            return URLEncodedScanner(self.limits, self.single)
+        is_text = is_json(media_type) or media_type in _JSON_BY_ANOTHER_NAME
+        return JSONScanner(self.limits) if is_text else None
 
     def _takes(self, media_type: bytes | None) -> bool:
         if media_type is None:
@@ -111,7 +116,7 @@ class ContentRules:
         return Inflater(coding, limit)
 
     def _refuse_type(self) -> UnsupportedMediaTypeError:
-        accepted = ", ".join(each.decode("latin-1") for each in self.accepted)
+        accepted = ", ".join(each.decode("latin-1") for each in self.accepted) or "*/*"
         return UnsupportedMediaTypeError(
             reason="validation.media_type", header="Accept", accepted=accepted
         )

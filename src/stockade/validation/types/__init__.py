@@ -15,8 +15,9 @@ from stockade.validation.types.identifiers import (
     Username,
     UUIDIdentifier,
 )
+from stockade.validation.types.integers import Int32, Int64, IntegerFormat
 from stockade.validation.types.names import PersonName
-from stockade.validation.types.paging import CountFormat, Page, PageSize
+from stockade.validation.types.paging import Page, PageSize
 from stockade.validation.types.phone import PhoneFormat, PhoneNumber
 from stockade.validation.types.resolving import Resolver, resolve_public
 from stockade.validation.types.sorting import SortBy, SortOrder
@@ -26,12 +27,14 @@ from stockade.validation.types.urls import HTTPURL, PublicHTTPURL, URLFormat
 __all__ = [
     "HTTPURL",
     "CanonicalUUID",
-    "CountFormat",
     "EmailAddress",
     "EmailFormat",
     "FileName",
     "FileNameFormat",
     "Identifier",
+    "Int32",
+    "Int64",
+    "IntegerFormat",
     "Line",
     "Money",
     "MoneyFormat",

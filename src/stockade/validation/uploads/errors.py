@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stockade.errors import ConfigurationError, InvalidBodyError
+from stockade.errors import ConfigurationError, InvalidRequestError
 from stockade.validation.problems import describe_errors
 
 
@@ -12,7 +12,7 @@ class UploadRuleError(ConfigurationError):
     code = "upload_rule"
 
 
-class UploadRefusedError(InvalidBodyError):
+class UploadRefusedError(InvalidRequestError):
     """A file breaks a rule. Neither its name nor anything that is in it is kept.
 
     Args:
@@ -24,5 +24,5 @@ class UploadRefusedError(InvalidBodyError):
         self.limit = limit
         context = {} if limit is None else {"max_bytes": limit, "max_length": limit}
         error = {"type": rule, "loc": (), "ctx": context}
-        [problem] = describe_errors([error], known_names=frozenset())
+        [problem] = describe_errors([error])
         super().__init__(reason=f"validation.{rule}", rule=rule, message=problem.message)

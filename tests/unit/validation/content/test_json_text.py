@@ -33,6 +33,7 @@ ACCEPTED = {
     "text": b'"text"',
     "byte order mark": b'\xef\xbb\xbf{"a": 1}',
     "as deep as allowed": b'[[{"a": []}]]',
+    "wide and as deep as allowed": b'[[{"a":[]}],{"a":{"b":[1]}},[],{}]',
     "name again in a sibling": b'[{"a": 1}, {"a": 2}]',
     "name again inside": b'{"a": {"a": {"a": 1}}}',
     "value like a name": b'{"a": "b", "b": "a"}',
@@ -50,6 +51,11 @@ ACCEPTED = {
 REFUSED = {
     "too deep": (b"[[[[[", "json_too_deep"),
     "objects too deep": (b'{"a":' * 5, "json_too_deep"),
+    "too deep beside others": (b'[[],{},[[]],{"a":[{"b":[]}]}]', "json_too_deep"),
+    "too deep in the last member": (
+        b'{"a":[],"b":{},"c":[],"d":{"e":[{"f":{}}]}}',
+        "json_too_deep",
+    ),
     "too many items": (b"[" + b"1," * 20 + b"1]", "json_too_many_values"),
     "too many texts": (b"[" + b'"1",' * 20 + b"1]", "json_too_many_values"),
     "too many arrays": (b"[" + b"[]," * 20 + b"1]", "json_too_many_values"),

@@ -2,7 +2,7 @@ import gzip
 
 import pytest
 
-from stockade.errors import MalformedRequestError, UnsupportedMediaTypeError
+from stockade.errors import UnsupportedMediaTypeError
 from stockade.validation.content import (
     ANY_JSON,
     JSON,
@@ -67,10 +67,13 @@ def test_an_endpoint_without_a_schema_reads_anything() -> None:
     rules = ContentRules((), ContentLimits())
     assert open_body(rules) is None
     assert open_body(rules, (b"content-type", b"text/plain"), LENGTH) is None
-    for content_type in (JSON, b"text/json", URL_ENCODED, MULTIPART + b"; boundary=x"):
+    reports = b"application/csp-report"
+    for content_type in (JSON, b"text/json", reports, URL_ENCODED, MULTIPART + b"; boundary=x"):
         assert open_body(rules, (b"content-type", content_type), LENGTH) is not None
-    with pytest.raises(MalformedRequestError):
-        open_body(rules, (b"content-type", b"application/json, text/plain"), LENGTH)
+    for content_type in (b"application/json, text/plain", b"json", b""):
+        with pytest.raises(UnsupportedMediaTypeError) as caught:
+            open_body(rules, (b"content-type", content_type), LENGTH)
+        assert caught.value.accepted == "*/*"
 
 
 def test_a_wildcard_takes_its_kind() -> None:

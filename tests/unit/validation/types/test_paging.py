@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from stockade.validation import Page, PageSize, ParameterSchema
 from stockade.validation.errors import LooseSchemaError
-from stockade.validation.types import CountFormat
+from stockade.validation.types import IntegerFormat
 
 
 class Paging(ParameterSchema):
@@ -101,5 +101,5 @@ def test_a_field_sets_another_maximum() -> None:
 def test_pages_are_whole_numbers() -> None:
     """The format stands on an integer, and so do the limits of the JSON schema."""
     with pytest.raises(LooseSchemaError):
-        TypeAdapter(Annotated[float, CountFormat(5)])
+        TypeAdapter(Annotated[float, IntegerFormat(1, 5)])
     assert TypeAdapter(Page).json_schema() == {"type": "integer", "minimum": 1, "maximum": 10_000}

@@ -25,6 +25,8 @@ from stockade.validation import (
     EmailAddress,
     FileName,
     Identifier,
+    Int32,
+    Int64,
     Line,
     Money,
     Page,
@@ -43,7 +45,7 @@ from stockade.validation import (
     UUIDIdentifier,
 )
 from stockade.validation.bounds import find_unbounded
-from stockade.validation.names import known_names_of
+from stockade.validation.locations import Locations
 from stockade.validation.problems import _MESSAGES, describe_errors
 
 T = TypeVar("T")
@@ -74,6 +76,8 @@ SAMPLES = {
     "FileName": text(FileName, "report.pdf", f"../{MARK}", "x" * 256),
     "HTTPURL": text(HTTPURL, "https://example.com/", f"javascript:{MARK}", f"http://{MARK}@a.de/"),
     "Identifier": text(Identifier, "a_1", f"{MARK} ", "x" * 65),
+    "Int32": Sample(Int32, "-3", -3, (MARK, "-2147483649", "2147483648")),
+    "Int64": Sample(Int64, "3", 3, (MARK, str(-(2**63) - 1), str(2**63))),
     "Line": text(Line, "A line", f"{MARK}\n", "x" * 256),
     "Money": Sample(Money, "19.90", Decimal("19.90"), (f"{MARK}", "1e5", "9" * 20)),
     "Page": Sample(Page, "3", 3, (f"{MARK}", "0", "10001")),
@@ -91,7 +95,7 @@ SAMPLES = {
     "UUIDIdentifier": Sample(UUIDIdentifier, str(UUID(int=7)), UUID(int=7), (MARK, "7" * 32)),
     "Username": text(Username, "ada", f".{MARK}", "x" * 33),
 }
-NUMBERS = {"Page", "PageSize"}
+NUMBERS = {"Int32", "Int64", "Page", "PageSize"}
 every_type = pytest.mark.parametrize("name", SAMPLES)
 
 
@@ -246,7 +250,7 @@ def test_each_refusal_has_a_message_and_repeats_nothing(name: str) -> None:
             with pytest.raises(ValidationError) as caught:
                 model.model_validate({"value": bad})
             assert MARK not in str(caught.value)
-            problems = describe_errors(caught.value.errors(), known_names=known_names_of(model))
+            problems = describe_errors(caught.value.errors(), locations=Locations.of(model))
             for problem in problems:
                 assert problem.pointer == "/value"
                 assert problem.code in _MESSAGES
