@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlencode, urlsplit
@@ -52,7 +51,6 @@ _LONGEST_NAME: Final = 255
 # An identity outlives the session in which it is linked: whoever finds a browser open must not add
 # one, nor take away the owner's.
 _FRESH: Final = timedelta(minutes=15)
-_SINGLE: Final = ("code", "state", "iss", "error")
 # The site itself, and the user: an address typed in, a bookmark; and browsers that do not say.
 _OWN: Final = (None, "same-origin", "none")
 # The addresses on the way hold codes, which are nobody else's business.
@@ -255,7 +253,6 @@ class _Callback:
             StoreError: A store is away.
         """
         try:
-            _require_single(request)
             flow = self._sign_in().find_flow(name, state, request.cookies)
         except ProviderRefusedError as error:
             self._record_refusal(request, name, error)
@@ -316,13 +313,6 @@ class _Callback:
             reason=error.reason,
             details=details,
         )
-
-
-def _require_single(request: Request) -> None:
-    """Refuse an answer that says something twice (RFC 6749, section 4.1.2)."""
-    counts = Counter(name for name, _ in request.query_params.multi_items())
-    if any(counts[name] > 1 for name in _SINGLE):
-        raise ProviderRefusedError(reason="authentication.provider_answer")
 
 
 def _is_own(request: Request, settings: AuthenticationSettings) -> bool:

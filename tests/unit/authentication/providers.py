@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
@@ -31,7 +32,7 @@ from stockade.events import MemorySink
 from stockade.storage.memory.accounts import MemoryAccountStore
 from tests.clock import FrozenClock
 from tests.servers.process import free_port
-from tests.unit.authentication.helpers import random_password
+from tests.unit.authentication.helpers import random_password, rsa_pem
 from tests.unit.authentication.issuers import serve
 
 CLIENT = "stockade:client"
@@ -64,6 +65,7 @@ class LocalProvider:
     without: tuple[str, ...] = ()
     header: dict[str, Any] = field(default_factory=dict)
     algorithm: str = "EdDSA"
+    kid: str = "one"
     signing_key: Any = None
     metadata: dict[str, Any] = field(default_factory=dict)
     answer: dict[str, Any] = field(default_factory=dict)
@@ -130,7 +132,7 @@ class LocalProvider:
 
     def _jwk(self) -> dict[str, str]:
         public = encode(self.key.public_key().public_bytes_raw())
-        return {"kty": "OKP", "crv": "Ed25519", "x": public, "kid": "one", "use": "sig"}
+        return {"kty": "OKP", "crv": "Ed25519", "x": public, "kid": self.kid, "use": "sig"}
 
     def _authorize(self, query: dict[str, str]) -> str:
         """Sign the user in and send the browser back."""
@@ -171,6 +173,16 @@ class LocalProvider:
         return json.dumps(answer).encode()
 
     def _knows(self, form: dict[str, str], headers: dict[bytes, bytes]) -> bool:
+        if self.method == "private_key_jwt":
+            key: Any = load_pem_private_key(rsa_pem().encode(), None).public_key()
+            jwt.decode(
+                form["client_assertion"],
+                key,
+                ["RS256"],
+                audience=self.name,
+                options={"verify_exp": False, "verify_iat": False},
+            )
+            return True
         if self.method == "client_secret_post":
             return (form.get("client_id"), form.get("client_secret")) == (CLIENT, SECRET)
         scheme, _, pair = headers.get(b"authorization", b" ").decode().partition(" ")
@@ -196,7 +208,7 @@ class LocalProvider:
         for name in self.without:
             claims.pop(name, None)
         key = self.key if self.signing_key is None else self.signing_key
-        return jwt.encode(claims, key, self.algorithm, {"kid": "one", **self.header})
+        return jwt.encode(claims, key, self.algorithm, {"kid": self.kid, **self.header})
 
 
 @contextmanager
