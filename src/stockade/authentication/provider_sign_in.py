@@ -59,15 +59,17 @@ class SignedIn:
 
     Args:
         account: The account.
-        identity: What the provider says.
-        authenticated_at: When they last signed in there; long ago where it does not say.
+        provider: Name of the provider in the settings.
+        methods: How they have signed in there, in the provider's words (``amr``).
+        authenticated_at: When they last did; long ago where the provider does not say.
         changed: Whether the identity was linked just now, alone or with a new account.
     """
 
     account: Account
-    identity: ProvenIdentity
+    provider: str
+    methods: tuple[str, ...]
     authenticated_at: datetime
-    changed: bool
+    changed: bool = False
 
 
 class ProviderSignIn:
@@ -196,9 +198,12 @@ class ProviderSignIn:
             account, changed = await self.identities.sign_in(
                 proven, provider=provider.name, settings=provider.settings
             )
-        authenticated_at = proven.authenticated_at or _LONG_AGO
         return SignedIn(
-            account=account, identity=proven, authenticated_at=authenticated_at, changed=changed
+            account=account,
+            provider=provider.name,
+            methods=proven.methods,
+            authenticated_at=proven.authenticated_at or _LONG_AGO,
+            changed=changed,
         )
 
     async def _link(self, proven: ProvenIdentity, target: LinkTarget) -> tuple[Account, bool]:
@@ -212,8 +217,8 @@ class ProviderSignIn:
         """Return what a client exchanges for tokens, once and within a minute; a secret."""
         return self._codes.issue(signed_in, challenge)
 
-    async def redeem_code(self, code: str, verifier: str) -> tuple[Account, datetime]:
-        """Return the account of a code, and when its owner has signed in.
+    async def redeem_code(self, code: str, verifier: str) -> SignedIn:
+        """Return whose a code is.
 
         Args:
             code: Untrusted.
@@ -231,13 +236,20 @@ class ProviderSignIn:
         account = await self.identities.find_account(redeemed.user_id)
         if account.token_epoch != redeemed.token_epoch:
             raise ProviderRefusedError(reason="authentication.token_revoked")
-        return account, redeemed.authenticated_at
+        return SignedIn(
+            account=account,
+            provider=redeemed.provider,
+            methods=redeemed.methods,
+            authenticated_at=redeemed.authenticated_at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Redeemed:
     user_id: UserId
     token_epoch: int
+    provider: str
+    methods: tuple[str, ...]
     authenticated_at: datetime
 
 
@@ -262,6 +274,8 @@ class ExchangeCodes:
         values = {
             "user": signed_in.account.user_id,
             "epoch": signed_in.account.token_epoch,
+            "provider": signed_in.provider,
+            "methods": signed_in.methods,
             "signed_in": int(signed_in.authenticated_at.timestamp()),
             "challenge": challenge,
         }
@@ -288,5 +302,7 @@ class ExchangeCodes:
         return _Redeemed(
             user_id=UserId(values["user"]),
             token_epoch=values["epoch"],
+            provider=values["provider"],
+            methods=tuple(values["methods"]),
             authenticated_at=datetime.fromtimestamp(values["signed_in"], tz=UTC),
         )

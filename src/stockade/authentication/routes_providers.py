@@ -164,16 +164,15 @@ def make_oidc_router(
     async def exchange(request: Request, body: ExchangeRequest) -> JSONResponse:
         """Exchange the code that a browser has brought back for tokens."""
         try:
-            account, authenticated_at = await sign_in().redeem_code(body.code, body.code_verifier)
+            signed_in = await sign_in().redeem_code(body.code, body.code_verifier)
         except ProviderRefusedError as error:
             reason = error.reason
             events.emit("authentication.login_failed", scope=request.scope, reason=reason)
             raise ProviderRefusedError(reason="authentication.login_refused") from None
         grant = await sessions().begin(
-            account, client_of(request), authenticated_at=authenticated_at
+            signed_in.account, client_of(request), authenticated_at=signed_in.authenticated_at
         )
-        details = {"user_id": account.user_id}
-        events.emit("authentication.login_succeeded", scope=request.scope, details=details)
+        _record_success(events, request, signed_in)
         return answer_grant(grant)
 
     _add_identity_routes(router, sign_in, events)
@@ -284,13 +283,7 @@ class _Callback:
             client_of(request),
             authenticated_at=signed_in.authenticated_at,
         )
-        methods = " ".join(signed_in.identity.methods)
-        details = {"user_id": user_id, "provider": flow.provider, "amr": methods}
-        self._events.emit(
-            "authentication.login_succeeded",
-            scope=request.scope,
-            details={name: value for name, value in details.items() if value},
-        )
+        _record_success(self._events, request, signed_in)
         return self._go_on(flow, {}, write_session_cookie(session, cookie))
 
     def _go_on(self, flow: Flow, query: dict[str, str], *cookies: str) -> Response:
@@ -347,6 +340,13 @@ def _view(identity: Identity, provider: str | None) -> IdentityView:
         linked_at=identity.linked_at,
         last_used_at=identity.last_used_at,
     )
+
+
+def _record_success(events: EventLog, request: Request, signed_in: SignedIn) -> None:
+    details = {"user_id": signed_in.account.user_id, "provider": signed_in.provider}
+    if signed_in.methods:
+        details["amr"] = " ".join(signed_in.methods)
+    events.emit("authentication.login_succeeded", scope=request.scope, details=details)
 
 
 def _record_change(

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _NONCE: Final = 12
 _TAG: Final = 16
 _MOMENT: Final = 8
-LONGEST: Final = 2048
+# Below what browsers keep as one cookie.
+LONGEST: Final = 3500
 
 
 class SealError(ValueError):

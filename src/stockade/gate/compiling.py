@@ -30,15 +30,7 @@ _NOT_FOUND = Policy(public=("no route has this path",), origins=("router",))
 # password.
 _DOCS_LIMITS = parse_rules("120/minute", scope="stockade:docs")
 _WITHOUT_BODY: Final = frozenset({"default", "websocket"})
-_LOGIN_ROUTES = frozenset(
-    {
-        "stockade:login",
-        "stockade:oidc-callback",
-        "stockade:oidc-exchange",
-        "stockade:oidc-start",
-        "stockade:token",
-    }
-)
+_LOGIN_ROUTES = frozenset({"stockade:login", "stockade:token"})
 
 
 class PlanCompiler:
