@@ -7,8 +7,9 @@ from stockade.authentication.errors import (
     PasswordTooLongError,
 )
 from stockade.authentication.interfaces import AccountStore
-from stockade.authentication.models import Account, IssuedToken, Newcomer, Placement
+from stockade.authentication.models import Account, IssuedToken
 from stockade.authentication.passwords import BcryptHasher, HashingPool
+from stockade.authentication.policy import PasswordPolicy
 from stockade.authentication.settings import AuthenticationSettings
 from stockade.authentication.sign_in import PasswordSignIn
 from stockade.authentication.tokens import AccessTokens
@@ -25,9 +26,8 @@ __all__ = [
     "InvalidCredentialsError",
     "InvalidTokenError",
     "IssuedToken",
-    "Newcomer",
+    "PasswordPolicy",
     "PasswordSignIn",
     "PasswordTooLongError",
-    "Placement",
     "current_principal",
 ]

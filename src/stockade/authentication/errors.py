@@ -27,6 +27,12 @@ class PasswordTooLongError(StockadeError):
         self.limit = limit
 
 
+class BreachCheckError(StoreError):
+    """A collection of stolen passwords does not answer; the message says what came instead."""
+
+    code = "breach_check"
+
+
 class IssuerError(StoreError):
     """An outside issuer does not answer, or not with its keys; the message says what came."""
 

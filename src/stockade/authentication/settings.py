@@ -29,7 +29,12 @@ def check_origin(value: str) -> str:
     return value
 
 
-def _check_address(value: str) -> str:
+def check_service(value: str) -> str:
+    """Return the address of a service.
+
+    Raises:
+        ValueError: It is no https address, or names more than a place.
+    """
     check_address(value)
     return value
 
@@ -76,10 +81,25 @@ class AuthenticationSettings(BaseModel):
         identity_cache_lifetime: How long an account read from the database is believed, in seconds;
             a revoked role or a deactivated account takes effect within this time.
         identity_cache_size: Accounts that are remembered per process.
+        password_min_length: Least characters of a password that stands alone.
+        password_min_length_with_factor: Least characters of one beside a second factor.
+        password_max_length: Most characters; with bcrypt 72 bytes in UTF-8 at most.
+        password_words: Names of the service, which no password may lean on.
+        breach_check: Whether new passwords are looked up in stolen data, and if so, whether one
+            that can't be looked up may be chosen: ``open`` or ``closed``.
+        breach_check_url: Service that is asked, by the range protocol of Pwned Passwords.
+        breach_check_timeout: The most time that an answer may take.
         password_hash: How new passwords are hashed. Hashes of the other kind go on, and are
             replaced at the next sign-in.
         argon2_memory: KiB that one hash of Argon2id takes; times ``hashing_threads`` at once.
         argon2_time: Passes of Argon2id over its memory.
+        stored_hash_memory: Most KiB that the check of a stored hash may take, of Argon2 or scrypt;
+            times ``hashing_threads`` at once. A hash that wants more is not read.
+        password_pepper: Whether a key is mixed into new passwords, so that a stolen table alone
+            can't be guessed at. What was hashed the other way is replaced at the next sign-in.
+        password_pepper_keys: Keys for that, oldest to newest: the newest is mixed in, all of them
+            check. They are not the application's secret keys, since one that is taken away makes
+            the hashes under it useless.
         bcrypt_cost: Work factor of bcrypt, as a power of two.
         hashing_threads: Passwords that are hashed at the same time, off the event loop.
         hashing_queue: Sign-ins that may wait for a hashing thread; more are answered 503.
@@ -94,7 +114,7 @@ class AuthenticationSettings(BaseModel):
     signing_key_files: tuple[Path, ...] = Field(default=(), max_length=20)
     issuers: dict[_IssuerName, IssuerSettings] = Field(default_factory=dict, max_length=20)
     providers: dict[_IssuerName, ProviderSettings] = Field(default_factory=dict, max_length=20)
-    public_url: Annotated[str, Field(max_length=255), AfterValidator(_check_address)] | None = None
+    public_url: Annotated[str, Field(max_length=255), AfterValidator(check_service)] | None = None
     return_origin: Annotated[str, Field(max_length=255), AfterValidator(check_origin)] | None = None
     access_token_lifetime: timedelta = Field(
         default=timedelta(minutes=10), ge=timedelta(minutes=5), le=timedelta(minutes=15)
@@ -123,9 +143,23 @@ class AuthenticationSettings(BaseModel):
     token_cache_size: int = Field(default=10_000, ge=0, le=1_000_000)
     identity_cache_lifetime: float = Field(default=1.0, ge=0, le=5)
     identity_cache_size: int = Field(default=10_000, ge=1, le=1_000_000)
+    password_min_length: int = Field(default=15, ge=8, le=64)
+    password_min_length_with_factor: int = Field(default=8, ge=8, le=64)
+    password_max_length: int = Field(default=128, ge=64, le=1024)
+    password_words: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
+    breach_check: Literal["off", "open", "closed"] = "off"
+    breach_check_url: Annotated[str, AfterValidator(check_service)] = (
+        "https://api.pwnedpasswords.com/range"
+    )
+    breach_check_timeout: timedelta = Field(
+        default=timedelta(seconds=2), ge=timedelta(milliseconds=100), le=timedelta(seconds=30)
+    )
     password_hash: Literal["argon2id", "bcrypt"] = "bcrypt"  # noqa: S105 - the name of an algorithm
     argon2_memory: int = Field(default=19_456, ge=7_168, le=1_048_576)
     argon2_time: int = Field(default=2, ge=1, le=20)
+    stored_hash_memory: int = Field(default=131_072, ge=19_456, le=1_048_576)
+    password_pepper: bool = False
+    password_pepper_keys: tuple[SecretStr, ...] = Field(default=(), max_length=20)
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     hashing_threads: int = Field(default=2, ge=1, le=64)
     hashing_queue: int = Field(default=32, ge=1, le=10_000)

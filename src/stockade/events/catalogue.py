@@ -82,6 +82,16 @@ _KINDS = (
         "An outside issuer does not answer with its keys; those that are known go on for a while.",
     ),
     EventKind("authentication.issuer_recovered", logging.INFO, "An outside issuer answers again."),
+    EventKind(
+        "authentication.breach_check_failed",
+        logging.ERROR,
+        "New passwords can't be looked up in stolen data; the failure policy applies.",
+    ),
+    EventKind(
+        "authentication.breach_check_recovered",
+        logging.INFO,
+        "New passwords are looked up in stolen data again.",
+    ),
     EventKind("authentication.refused", logging.WARNING, "A request had no credentials that hold."),
     EventKind(
         "authorization.refused",

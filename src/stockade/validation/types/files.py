@@ -14,7 +14,7 @@ from stockade.validation.types.text import require_string
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
-_MAX_BYTES: Final = 255
+LONGEST_NAME: Final = 255
 # Separators, what Windows forbids (a colon names a stream of another file), controls, line breaks,
 # lone surrogates, what is invisible or turns the direction, so that "gpj.exe" reads "exe.jpg", and
 # private characters, which some systems write for the forbidden ones. Zero-width joiners are part
@@ -52,7 +52,7 @@ class FileNameFormat:
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         schema = require_string(handler(source), type(self).__name__)
-        schema.setdefault("max_length", _MAX_BYTES)
+        schema.setdefault("max_length", LONGEST_NAME)
         schema["min_length"] = max(1, schema.get("min_length", 0))
         return core_schema.no_info_after_validator_function(_check_name, schema)
 
@@ -64,7 +64,7 @@ def _check_name(value: str) -> str:
 
 
 def _is_plain(value: str) -> bool:
-    return len(value) <= _MAX_BYTES and _REFUSED.search(value) is None and _is_ordinary(value)
+    return len(value) <= LONGEST_NAME and _REFUSED.search(value) is None and _is_ordinary(value)
 
 
 def _is_ordinary(value: str) -> bool:
@@ -77,12 +77,17 @@ def _is_ordinary(value: str) -> bool:
 
 def _is_plain_abroad(value: str) -> bool:
     """Look again at a name outside of ASCII, as systems that fold what looks alike will see it."""
-    if len(value.encode()) > _MAX_BYTES or not unicodedata.is_normalized("NFC", value):
+    if len(value.encode()) > LONGEST_NAME or not unicodedata.is_normalized("NFC", value):
         return False
-    folded = _IGNORED.sub("", unicodedata.normalize("NFKC", value))
+    folded = fold_name(value)
     # Conversions to an old code page make a full-width solidus a solidus (CWE-176). Full-width
     # colons and question marks are how East Asian names avoid the forbidden ones.
     return "/" not in folded and "\\" not in folded and _is_ordinary(folded)
+
+
+def fold_name(value: str) -> str:
+    """Return a name as a system sees it that folds what looks alike, or skips what is not seen."""
+    return _IGNORED.sub("", unicodedata.normalize("NFKC", value))
 
 
 FileName: TypeAlias = Annotated[str, FileNameFormat()]

@@ -5,21 +5,17 @@ Source: ASVS 5.0 V5.3.2; CWE-22; CWE-73; CWE-434; Microsoft's rules for naming f
 
 from __future__ import annotations
 
-import re
 import secrets
 import unicodedata
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from stockade.validation.types.files import FileName
+from stockade.validation.types.files import LONGEST_NAME, FileName, fold_name
 from stockade.validation.uploads.errors import UploadRefusedError
 from stockade.validation.uploads.kinds import kind_of
 
-_LONGEST: Final = 255
 _PLAIN: Final[TypeAdapter[str]] = TypeAdapter(FileName)
-# Some file systems skip these when they look for a name.
-_IGNORED: Final = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 # A server that is set up loosely runs "x.php.png"; a desktop that hides the last extension shows
 # "x.exe.png" as a program would be shown, and a browser may open the first as a page.
 _ACTIVE: Final = frozenset(
@@ -46,15 +42,15 @@ def safe_name(filename: str | None) -> str:
     Raises:
         UploadRefusedError: It is missing, not plain, or longer than 255 bytes.
     """
-    if filename is None or len(filename) > _LONGEST:
+    if filename is None or len(filename) > LONGEST_NAME:
         raise UploadRefusedError("upload_name")
     try:
         # Systems of Apple take letters and their accents apart, which no user can help.
         _PLAIN.validate_python(unicodedata.normalize("NFC", filename))
     except ValidationError:
         raise UploadRefusedError("upload_name") from None
-    folded = _IGNORED.sub("", unicodedata.normalize("NFKC", filename))
-    if len(filename.encode("utf-8")) > _LONGEST or _is_active(filename) or _is_active(folded):
+    is_active = _is_active(filename) or _is_active(fold_name(filename))
+    if is_active or len(filename.encode("utf-8")) > LONGEST_NAME:
         raise UploadRefusedError("upload_name")
     return filename
 
