@@ -6,6 +6,7 @@ import pytest
 
 from stockade.errors import ForbiddenError
 from tests.clock import FrozenClock
+from tests.unit.authentication.issuers import NOW, run_issuer
 from tests.unit.authentication.providers import (
     HOST,
     PASSWORD,
@@ -455,3 +456,19 @@ def test_a_bearer_of_tokens_links_as_well(site: Site, provider: LocalProvider) -
     headers = link_by_token(site)
     listed = site.client.get("/auth/oidc/identities", headers=headers).json()
     assert len(listed) == 1
+
+
+def test_a_caller_of_another_issuer_links_nothing(
+    provider: LocalProvider, clock: FrozenClock
+) -> None:
+    """However fresh its sign-in is: it has no account here that an identity could belong to."""
+    with run_issuer() as issuer:
+        partner = issuer.issuer.settings()
+        site = Site(provider, clock=clock, issuers={"partner": partner})
+        token = issuer.issuer.issue(auth_time=NOW)
+        headers = {"Authorization": f"Bearer {token}"}
+        assert site.client.get("/auth/me", headers=headers).status_code == 200
+        answer = site.client.post("/auth/oidc/local/link", json={}, headers=headers)
+    assert answer.status_code == 403
+    assert site.reasons()[-1] == "refused session_needed"
+    assert "set-cookie" not in answer.headers
