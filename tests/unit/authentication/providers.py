@@ -136,7 +136,8 @@ class LocalProvider:
 
     def _authorize(self, query: dict[str, str]) -> str:
         """Sign the user in and send the browser back."""
-        back = {"state": query["state"]}
+        # Providers add parameters of their own.
+        back = {"state": query["state"], "session_state": secrets.token_hex(8), "prompt": "none"}
         if self.issuer_parameter is not None:
             back["iss"] = self.issuer_parameter or self.name
         if self.error is not None:
