@@ -182,7 +182,7 @@ def require_trusted_email(proven: ProvenIdentity, settings: ProviderSettings) ->
     if not settings.registration:
         raise UnknownIdentityError(reason="authentication.identity_unknown")
     if proven.email is None:
-        raise UnknownIdentityError(reason="authentication.email_unverified")
+        raise UnknownIdentityError(reason="authentication.identity_email_unverified")
     if not settings.vouches_for(proven.email):
         raise UnknownIdentityError(reason="authentication.email_untrusted")
     return proven.email

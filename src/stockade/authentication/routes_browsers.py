@@ -83,7 +83,7 @@ def add_browser_routes(
         session, cookie = await found.sessions.begin_in_browser(account, client)
         details = {"user_id": account.user_id}
         events.emit("authentication.login_succeeded", scope=request.scope, details=details)
-        return _answer(write_session_cookie(session, cookie))
+        return answer_session(session, cookie)
 
     @router.post("/sign-out", name="stockade:sign-out", status_code=204)
     async def sign_out(request: Request, caller: _Caller) -> Response:
@@ -121,6 +121,11 @@ def write_session_cookie(session: Session, cookie: str) -> str:
     """
     age = int((session.expires_at - session.created_at).total_seconds())
     return f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {COOKIE_ATTRIBUTES}"
+
+
+def answer_session(session: Session, cookie: str) -> Response:
+    """Give a browser the cookie of a session that has begun."""
+    return _answer(write_session_cookie(session, cookie))
 
 
 def _describe(request: Request) -> BrowserRequest:

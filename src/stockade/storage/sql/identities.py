@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from stockade.authentication.models import Identity
+from stockade.authentication.models import Identity, NewAccount
 from stockade.core.identity import UserId
-from stockade.storage.sql.accounts import NewAccount, create_account, join_tenant
+from stockade.storage.sql.accounts import create_account, join_tenant
 from stockade.storage.sql.engines import store_errors
 from stockade.storage.sql.models import IdentityRow, SpentRow, User
 from stockade.storage.sql.moments import aware
