@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from stockade.authentication.interfaces import AccountStore, ProviderStore
 from stockade.authentication.models import Account, Identity, Placement
@@ -249,4 +250,49 @@ async def test_a_database_that_can_not_answer_is_no_unknown_identity(tmp_path: P
         await store.find(ISSUER, "one")
     with pytest.raises(StoreError):
         await store.spend("a" * 64, now=NOW, until=LATER)
+    await engine.dispose()
+
+
+@pytest.mark.postgres
+async def test_a_removal_waits_for_the_one_before_it(postgres_url: str) -> None:
+    """It counts what that one has left, and not what was there before."""
+    engine = make_engine(postgres_url)
+    await upgrade_schema(engine)
+    store = SQLIdentityStore(engine)
+    own = [make_identity(subject=subject) for subject in ("one", "two")]
+    async with engine.begin() as connection:
+        account = NewAccount(email="ana@example.com", password_hash="", user_id=ANA)
+        await create_account(connection, account)
+    for identity in own:
+        await store.add(identity)
+    async with engine.connect() as first, engine.connect() as watcher:
+        queue = text("SELECT id FROM stockade_users WHERE id = 'ana' FOR UPDATE")
+        await first.execute(queue)
+        await first.execute(text("DELETE FROM stockade_identities WHERE subject = 'one'"))
+        second = asyncio.create_task(store.remove(ANA, own[1].identity_id, keep=1))
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while not second.done() and not (await watcher.execute(waits)).scalar_one():
+            await watcher.rollback()
+        assert not second.done()
+        await first.commit()
+        assert not await second
+    assert await store.list_of(ANA) == [own[1]]
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_identities_go_with_their_account(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Whoever deletes an account leaves nothing behind that signs in."""
+    url = f"sqlite:///{tmp_path}/identities.db"
+    if kind == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    engine = make_engine(url)
+    await upgrade_schema(engine)
+    store = SQLIdentityStore(engine)
+    identity = make_identity(UserId("carla"))
+    assert await store.register(identity, email="carla@example.com", placement=None)
+    assert await SQLAccountStore(engine).delete(UserId("carla"))
+    assert await store.find(ISSUER, "one") is None
     await engine.dispose()
