@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from stockade.authentication.account_services import AccountParts, make_account_services
 from stockade.authentication.breaches import make_breach_check
@@ -18,7 +19,7 @@ from stockade.reporting import SMTPMailer, choose_mailer
 from stockade.storage.memory.links import MemoryLinkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from stockade.authentication.account_services import AccountServices
     from stockade.authentication.hashers import PasswordHasher
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from stockade.authentication.routes_sessions import SignInServices
     from stockade.authentication.throttle import AttemptStore
     from stockade.core.clock import Clock
-    from stockade.core.mail import Mailer
+    from stockade.core.mail import Mailer, Message
     from stockade.crypto import KeyRing
     from stockade.events import EventLog
     from stockade.settings import Settings
@@ -174,6 +175,14 @@ class AccountWiring:
                 parts, keys=self._keys, settings=settings, clock=self._clock
             )
         return self._services
+
+    def notify(
+        self, write: Callable[[AccountMails], Message], *, scope: Mapping[str, Any] | None
+    ) -> None:
+        """Send a notice of what has happened to an account, if mails can be sent at all."""
+        if self._mails is not None and self._mailer is not None:
+            message = write(self._mails)
+            self.errands.add("notice", partial(self._mailer.send, message), scope=scope)
 
     async def close(self) -> None:
         """Wait a while for mails that are under way, and give back threads."""

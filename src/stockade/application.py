@@ -258,6 +258,7 @@ class Stockade:
             lambda: self._require_services().sessions,
             open_policy=public("whoever signs in is not signed in yet"),
             settings=settings.authentication,
+            notifier=self._wiring,
             events=self.events,
         )
 

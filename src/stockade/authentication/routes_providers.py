@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stockade.authentication.models import Identity
+    from stockade.authentication.post import Notifier
     from stockade.authentication.provider_sign_in import ProviderSignIn, SignedIn
     from stockade.authentication.sessions import Sessions
     from stockade.authentication.settings import AuthenticationSettings
@@ -107,6 +108,7 @@ def make_oidc_router(
     *,
     open_policy: PolicyMark,
     settings: AuthenticationSettings,
+    notifier: Notifier,
     events: EventLog,
 ) -> APIRouter:
     """Build the router of sign-in at providers.
@@ -116,10 +118,12 @@ def make_oidc_router(
         sessions: Gives the sessions once the application has started.
         open_policy: Opens the endpoints that are for callers who are not signed in.
         settings: Where browsers go, and whether they may have cookies.
+        notifier: Tells owners of accounts what was linked to them or taken off.
         events: Where sign-ins and changes are recorded.
     """
     router = APIRouter(prefix="/auth/oidc", tags=["authentication"])
-    callback = _Callback(sign_in, sessions, settings=settings, events=events)
+    changes = _Changes(notifier, events)
+    callback = _Callback(sign_in, sessions, settings=settings, changes=changes, events=events)
 
     @router.get("/{provider}/start", name="stockade:oidc-start", dependencies=[open_policy])
     async def start(
@@ -175,12 +179,12 @@ def make_oidc_router(
         _record_success(events, request, signed_in)
         return answer_grant(grant)
 
-    _add_identity_routes(router, sign_in, events)
+    _add_identity_routes(router, sign_in, changes)
     return router
 
 
 def _add_identity_routes(
-    router: APIRouter, sign_in: Callable[[], ProviderSignIn], events: EventLog
+    router: APIRouter, sign_in: Callable[[], ProviderSignIn], changes: _Changes
 ) -> None:
     """Add the routes by which people see and change what is linked to their accounts."""
 
@@ -207,14 +211,53 @@ def _add_identity_routes(
         """Take an identity off the caller's account, but not the last way in to it."""
         found = sign_in()
         gone = await found.identities.unlink(caller.user_id, str(identity_id))
-        _record_change(
-            events,
-            request,
-            "authentication.identity_unlinked",
-            user_id=caller.user_id,
-            provider=found.name_of(gone.issuer) or "",
-        )
+        # A provider that is no longer in the settings still has the name that it has itself.
+        provider = found.name_of(gone.issuer) or gone.issuer
+        changes.note_unlinked(request, provider, user_id=caller.user_id, email=caller.email)
         return Response(status_code=204)
+
+
+class _Changes:
+    """Records what is linked to accounts and taken off, and tells their owners.
+
+    Args:
+        notifier: Tells owners (ASVS 5.0 V6.3.7).
+        events: Where changes are recorded.
+    """
+
+    def __init__(self, notifier: Notifier, events: EventLog) -> None:
+        self._notifier = notifier
+        self._events = events
+
+    def note_linked(self, request: Request, signed_in: SignedIn) -> None:
+        """Note that an identity was linked to an account."""
+        email, provider = signed_in.account.email, signed_in.provider
+        user_id = signed_in.account.user_id
+        self._record(request, "authentication.identity_linked", user_id, provider)
+        self._notifier.notify(
+            lambda mails: mails.identity_linked(email, provider), scope=request.scope
+        )
+
+    def note_registered(self, request: Request, signed_in: SignedIn) -> None:
+        """Note that an account was made with an identity."""
+        user_id = signed_in.account.user_id
+        self._record(request, "authentication.identity_registered", user_id, signed_in.provider)
+
+    def note_unlinked(self, request: Request, provider: str, *, user_id: str, email: str) -> None:
+        """Note that an identity was taken off an account."""
+        self._record(request, "authentication.identity_unlinked", user_id, provider)
+        self._notifier.notify(
+            lambda mails: mails.identity_unlinked(email, provider), scope=request.scope
+        )
+
+    def _record(self, request: Request, reason: str, user_id: str, provider: str) -> None:
+        details = {"user_id": user_id, "provider": provider}
+        self._events.emit(
+            "authentication.identity_changed",
+            scope=request.scope,
+            reason=reason,
+            details=details,
+        )
 
 
 class _Callback:
@@ -224,7 +267,8 @@ class _Callback:
         sign_in: Gives the service once the application has started.
         sessions: Gives the sessions once the application has started.
         settings: Where browsers go.
-        events: Where sign-ins and changes are recorded.
+        changes: Records what was linked.
+        events: Where sign-ins are recorded.
     """
 
     def __init__(
@@ -233,10 +277,12 @@ class _Callback:
         sessions: Callable[[], Sessions],
         *,
         settings: AuthenticationSettings,
+        changes: _Changes,
         events: EventLog,
     ) -> None:
         self._sign_in = sign_in
         self._sessions = sessions
+        self._changes = changes
         self._events = events
         parts = urlsplit(settings.public_url or "")
         self._origin = settings.return_origin or f"{parts.scheme}://{parts.netloc}"
@@ -265,13 +311,12 @@ class _Callback:
             return self._go_on(flow, {"error": _code_of(error)})
 
     async def _answer(self, request: Request, flow: Flow, signed_in: SignedIn) -> Response:
-        user_id = signed_in.account.user_id
         if flow.link is not None:
             if signed_in.changed:
-                self._note_change(request, "authentication.identity_linked", flow, user_id)
+                self._changes.note_linked(request, signed_in)
             return self._go_on(flow, {})
         if signed_in.changed:
-            self._note_change(request, "authentication.identity_registered", flow, user_id)
+            self._changes.note_registered(request, signed_in)
         if flow.challenge is not None:
             code = self._sign_in().issue_code(signed_in, flow.challenge)
             return self._go_on(flow, {"code": code})
@@ -292,9 +337,6 @@ class _Callback:
         if query:
             address += ("&" if "?" in flow.next else "?") + urlencode(query)
         return _redirect(address, write_removal(flow), *cookies)
-
-    def _note_change(self, request: Request, reason: str, flow: Flow, user_id: str) -> None:
-        _record_change(self._events, request, reason, user_id=user_id, provider=flow.provider)
 
     def _record_refusal(self, request: Request, name: str, error: DeniedError) -> None:
         details = {"provider": name}
@@ -347,12 +389,3 @@ def _record_success(events: EventLog, request: Request, signed_in: SignedIn) -> 
     if signed_in.methods:
         details["amr"] = " ".join(signed_in.methods)
     events.emit("authentication.login_succeeded", scope=request.scope, details=details)
-
-
-def _record_change(
-    events: EventLog, request: Request, reason: str, *, user_id: str, provider: str
-) -> None:
-    details = {"user_id": user_id, "provider": provider}
-    events.emit(
-        "authentication.identity_changed", scope=request.scope, reason=reason, details=details
-    )

@@ -29,6 +29,7 @@ from stockade.authentication import BcryptHasher
 from stockade.authentication.models import Account, Newcomer, Placement
 from stockade.core import TenantId, UserId, UserType
 from stockade.events import MemorySink
+from stockade.reporting import MemoryMailer
 from stockade.storage.memory.accounts import MemoryAccountStore
 from tests.clock import FrozenClock
 from tests.servers.process import free_port
@@ -263,6 +264,7 @@ class Site:
         self.sink = MemorySink()
         self.accounts = MemoryAccountStore([make_account("ana"), make_account("bea")])
         self.newcomers = Newcomers()
+        self.mailer = MemoryMailer()
         own = settings.pop("provider", {})
         given = {
             name: {
@@ -286,6 +288,7 @@ class Site:
             Settings(environment="test", authentication=values),
             accounts=self.accounts,
             newcomers=self.newcomers,
+            mailer=self.mailer,
             sinks=[self.sink],
             clock=clock,
         )

@@ -479,3 +479,23 @@ def test_a_caller_of_another_issuer_links_nothing(
     assert answer.status_code == 403
     assert site.reasons()[-1] == "refused session_needed"
     assert "set-cookie" not in answer.headers
+
+
+def test_the_owner_is_told(open_site: Site, provider: LocalProvider) -> None:
+    """Of each way in that comes or goes, by mail; signing in by one is no news."""
+    with open_site.client as client:
+        browser = open_site.browser()
+        browser.sign_in_by_password()
+        browser.come_back(visit(browser.link()))
+        browser.come_back(visit(browser.link()))
+        open_site.browser().sign_in()
+        identity = browser.identities()[0]["identity_id"]
+        browser.send("DELETE", f"/auth/oidc/identities/{identity}")
+        portal = client.portal
+        assert portal is not None
+        portal.call(open_site.stockade._wiring.errands.settle)
+    sent = open_site.mailer.sent
+    assert [each.to for each in sent] == ["ana@example.com"] * 2
+    assert all("local" in each.text for each in sent)
+    assert sent[0].subject != sent[1].subject
+    assert all("ana-there" not in each.text for each in sent)
