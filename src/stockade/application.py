@@ -23,6 +23,8 @@ from stockade.authentication.interfaces import LeakedKeyStore
 from stockade.authentication.introspection import Introspector
 from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
+from stockade.authentication.provider_wiring import make_provider_sign_in
+from stockade.authentication.providers import make_providers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_accounts import make_account_router
@@ -32,6 +34,7 @@ from stockade.authentication.routes_invitations import make_invitation_router
 from stockade.authentication.routes_keys import make_keys_router
 from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
 from stockade.authentication.routes_passwords import make_password_router
+from stockade.authentication.routes_providers import make_oidc_router
 from stockade.authentication.routes_registration import make_registration_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
@@ -39,7 +42,7 @@ from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
 from stockade.core.clock import SystemClock
 from stockade.crypto import KeyRing
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, NotFoundError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
@@ -56,7 +59,9 @@ from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
+from stockade.storage.memory.accounts import MemoryAccountStore
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.identities import MemoryIdentityStore
 from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
@@ -76,9 +81,17 @@ if TYPE_CHECKING:
     from stockade.authentication import AccountStore
     from stockade.authentication.account_services import AccountServices
     from stockade.authentication.errands import Errands
-    from stockade.authentication.interfaces import APIClientStore, LinkStore, SessionStore
+    from stockade.authentication.identities import NewcomerPolicy
+    from stockade.authentication.interfaces import (
+        APIClientStore,
+        LinkStore,
+        ProviderStore,
+        SessionStore,
+    )
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.outside_issuers import OutsideIssuer
+    from stockade.authentication.provider_sign_in import ProviderSignIn
+    from stockade.authentication.providers import Provider
     from stockade.core.clock import Clock
     from stockade.core.interfaces import Authenticator
     from stockade.core.mail import Mailer
@@ -89,6 +102,7 @@ if TYPE_CHECKING:
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
 
+_IN_MEMORY: Final = (MemorySessionStore, MemoryAPIClientStore, MemoryIdentityStore)
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
@@ -105,6 +119,10 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
+            tables unless given, and needed for other accounts.
+        newcomers: Says where the accounts belong that people get by signing in at a provider;
+            without it they have no tenant.
         links: Where one-time links live; the same holds for them.
         mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
         mails: Writes the mails of accounts; in words of our own unless given.
@@ -116,6 +134,7 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        oidc_router: The routes of sign-in at providers, for ``app.include_router``.
         leaked_keys_router: The route by which scanners report leaked keys of programs, for
             ``app.include_router``.
         introspection_router: The route by which services ask about tokens, for
@@ -142,6 +161,8 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        identities: ProviderStore | None = None,
+        newcomers: NewcomerPolicy | None = None,
         links: LinkStore | None = None,
         mailer: Mailer | None = None,
         mails: AccountMails | None = None,
@@ -163,6 +184,8 @@ class Stockade:
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
+        self._identities = identities or (own and own.identities) or _beside(self._accounts)
+        self._newcomers = newcomers
         self._api_keys = APIKeys(self._keys)
         self._wiring = AccountWiring(
             settings,
@@ -178,12 +201,14 @@ class Stockade:
         self._attempts = self._make_attempts()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
         self._outside = self._make_outside_issuers()
+        self._providers = self._make_providers()
         self._pool = HashingPool(
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
         )
         self._hasher = choose_hasher(settings.authentication)
         self._services: SignInServices | None = None
+        self._provider_sign_in: ProviderSignIn | None = None
         self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
         self._cross_site = self._make_cross_site_guard()
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
@@ -229,6 +254,14 @@ class Stockade:
         )
         self.api_keys_router: APIRouter = make_api_keys_router(
             self._require_api_clients, events=self.events
+        )
+        self.oidc_router: APIRouter = make_oidc_router(
+            self._require_provider_sign_in,
+            lambda: self._require_services().sessions,
+            open_policy=public("whoever signs in is not signed in yet"),
+            settings=settings.authentication,
+            notifier=self._wiring,
+            events=self.events,
         )
 
     def install(self, app: FastAPI | Starlette) -> None:
@@ -431,8 +464,9 @@ class Stockade:
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
+            ("stockade:oidc-start", "oidc_router", "identities", self._identities),
         ):
-            if route in names and isinstance(kept, MemorySessionStore | MemoryAPIClientStore):
+            if route in names and isinstance(kept, _IN_MEMORY):
                 message = (
                     f"{router} is for accounts of your own, and what it makes has no place: pass"
                     f" {place}= beside accounts="
@@ -506,6 +540,40 @@ class Stockade:
         return APIClients(
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _make_providers(self) -> dict[str, Provider]:
+        settings = self.settings.authentication
+        if not settings.providers:
+            return {}
+        if self._identities is None:
+            message = (
+                "sign-in at a provider needs a place for who is who there: set"
+                " STOCKADE_DATABASE_URL or pass identities= beside accounts="
+            )
+            raise ConfigurationError(message)
+        return make_providers(
+            settings,
+            HTTPReader(),
+            allow_http=not self.settings.environment.is_deployed,
+            events=self.events,
+            clock=self._clock,
+        )
+
+    def _require_provider_sign_in(self) -> ProviderSignIn:
+        if self._accounts is None or self._identities is None:
+            # Without accounts there are no providers, and so nothing of this name.
+            raise NotFoundError(reason="authentication.provider_unknown")
+        if self._provider_sign_in is None:
+            self._provider_sign_in = make_provider_sign_in(
+                self._providers,
+                self._identities,
+                accounts=self._accounts,
+                newcomers=self._newcomers,
+                sessions=self._require_services().sessions,
+                keys=self._keys,
+                clock=self._clock,
+            )
+        return self._provider_sign_in
 
     def _require_leaked_keys(self) -> LeakedKeys:
         store = self._api_clients
@@ -650,6 +718,10 @@ class Stockade:
 def _limits_are_on(settings: Settings) -> bool:
     enabled = settings.rate_limiting.enabled
     return settings.environment.is_deployed if enabled is None else enabled
+
+
+def _beside(accounts: AccountStore | None) -> MemoryIdentityStore | None:
+    return MemoryIdentityStore(accounts) if isinstance(accounts, MemoryAccountStore) else None
 
 
 def _reveal(secret: SecretStr | None) -> str | None:
