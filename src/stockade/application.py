@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from stockade.account_wiring import AccountWiring
 from stockade.authentication import (
     AccessTokens,
     BearerAuthenticator,
@@ -23,10 +24,14 @@ from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
+from stockade.authentication.routes_accounts import make_account_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
 from stockade.authentication.routes_introspection import make_introspection_router
+from stockade.authentication.routes_invitations import make_invitation_router
 from stockade.authentication.routes_keys import make_keys_router
 from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
+from stockade.authentication.routes_passwords import make_password_router
+from stockade.authentication.routes_registration import make_registration_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
@@ -51,6 +56,7 @@ from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.tenancy.dependencies import TenantSessionDependency
@@ -67,10 +73,13 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import AccountStore
-    from stockade.authentication.interfaces import APIClientStore, SessionStore
+    from stockade.authentication.account_services import AccountServices
+    from stockade.authentication.interfaces import APIClientStore, LinkStore, SessionStore
+    from stockade.authentication.mails import AccountMails
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.core.clock import Clock
     from stockade.core.interfaces import Authenticator
+    from stockade.core.mail import Mailer
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
@@ -94,6 +103,9 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        links: Where one-time links live; the same holds for them.
+        mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
+        mails: Writes the mails of accounts; in words of our own unless given.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -108,6 +120,12 @@ class Stockade:
             ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
             ``app.include_router``.
+        password_router: The routes of forgotten and changed passwords, for ``app.include_router``.
+        registration_router: The routes of those who make an account by themselves, for
+            ``app.include_router``.
+        account_router: The routes by which people change the address of their account, and close
+            it, for ``app.include_router``.
+        invitation_router: The routes of invitations into a tenant, for ``app.include_router``.
         events: Where every layer records what it refuses.
 
     Raises:
@@ -122,6 +140,9 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        links: LinkStore | None = None,
+        mailer: Mailer | None = None,
+        mails: AccountMails | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -141,6 +162,15 @@ class Stockade:
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
         self._api_keys = APIKeys(self._keys)
+        self._wiring = AccountWiring(
+            settings,
+            keys=self._keys,
+            links=links or (own and own.links) or MemoryLinkStore(),
+            mailer=mailer,
+            mails=mails,
+            events=self.events,
+            clock=self._clock,
+        )
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
         self._attempts = self._make_attempts()
@@ -167,6 +197,22 @@ class Stockade:
             guard=self._cross_site,
         )
 
+        self.password_router: APIRouter = make_password_router(
+            self._require_account_services,
+            open_policy=public("whoever has lost the password can't sign in"),
+        )
+        self.registration_router: APIRouter = make_registration_router(
+            self._require_account_services,
+            open_policy=public("whoever registers has no account yet"),
+        )
+        self.account_router: APIRouter = make_account_router(
+            self._require_account_services,
+            open_policy=public("a link in a mail is enough"),
+        )
+        self.invitation_router: APIRouter = make_invitation_router(
+            self._require_account_services,
+            open_policy=public("whoever is invited may have no account yet"),
+        )
         self.leaked_keys_router: APIRouter = make_leaked_keys_router(
             self._require_leaked_keys,
             reporters=LeakReporters(settings.authentication.leak_reporter_keys),
@@ -333,6 +379,7 @@ class Stockade:
         return {name: value for name, value in found.items() if value}
 
     async def _stop(self) -> None:
+        await self._wiring.close()
         self._pool.close()
         await self._limiter.store.close()
         if self._attempts is not None and self._attempts is not self._limiter.store:
@@ -354,6 +401,8 @@ class Stockade:
 
     def _require_places(self, tree: Tree) -> None:
         """Refuse memory as a place for what other processes have to know."""
+        names = {leaf.name for leaf in tree.leaves}
+        self._wiring.require_ready(names, self._accounts)
         if any(leaf.name == "stockade:leaked-keys" for leaf in tree.leaves):
             self._require_leaked_keys()
             if not self.settings.authentication.leak_reporter_keys:
@@ -364,7 +413,6 @@ class Stockade:
                 raise ConfigurationError(message)
         if not self.settings.environment.is_deployed:
             return
-        names = {leaf.name for leaf in tree.leaves}
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
@@ -385,7 +433,12 @@ class Stockade:
         if self._services is None:
             settings = self.settings.authentication
             self._services = SignInServices(
-                sign_in=PasswordSignIn(self._accounts, self._hasher, self._pool),
+                sign_in=PasswordSignIn(
+                    self._accounts,
+                    self._hasher,
+                    self._pool,
+                    verified_email=settings.verified_email_required,
+                ),
                 sessions=Sessions(
                     self._sessions,
                     self._accounts,
@@ -399,6 +452,16 @@ class Stockade:
                 throttle=self._make_throttle(self._accounts),
             )
         return self._services
+
+    def _require_account_services(self) -> AccountServices:
+        attempts = self._attempts
+        return self._wiring.require_services(
+            self._accounts,
+            self._require_services(),
+            hasher=self._hasher,
+            pool=self._pool,
+            attempts=None if attempts is None else LimitedAttempts(attempts),
+        )
 
     def _require_introspector(self) -> Introspector:
         return Introspector(

@@ -5,7 +5,7 @@ import pytest
 
 from stockade import errors
 from stockade.authentication import errors as authentication_errors
-from stockade.core import policy
+from stockade.core import mail, policy
 from stockade.tenancy import errors as tenancy_errors
 from stockade.testing import errors as testing_errors
 from stockade.validation import errors as validation_errors
@@ -16,6 +16,7 @@ def all_errors() -> list[type[errors.StockadeError]]:
     modules = (
         errors,
         authentication_errors,
+        mail,
         policy,
         tenancy_errors,
         testing_errors,

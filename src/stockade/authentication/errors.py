@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from stockade.errors import StockadeError, StoreError, UnauthenticatedError
+from stockade.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    InvalidRequestError,
+    StockadeError,
+    StoreError,
+    UnauthenticatedError,
+)
 
 
 class PasswordTooLongError(StockadeError):
@@ -76,3 +83,32 @@ class InvalidKeyError(UnauthenticatedError):
 
     def __init__(self, *, reason: str, challenge: str = "ApiKey") -> None:
         super().__init__(reason=reason, challenge=challenge)
+
+
+class InvalidLinkError(InvalidInputError):
+    """A one-time link does not hold: made up, used, over, or for something else."""
+
+    code = "invalid_link"
+
+
+class WrongPasswordError(ForbiddenError):
+    """Somebody who is signed in gave another password than the account's."""
+
+    code = "wrong_password"
+
+
+class PasswordRefusedError(InvalidRequestError):
+    """A new password breaks a rule.
+
+    Args:
+        rule: Stable code of the rule, for the client.
+        message: The rule in words, without anything that was submitted.
+        pointer: Where the password stands (RFC 6901).
+    """
+
+    code = "password_refused"
+
+    def __init__(self, *, rule: str, message: str, pointer: str) -> None:
+        super().__init__(
+            reason="authentication.password_refused", rule=rule, message=message, pointer=pointer
+        )

@@ -14,6 +14,9 @@ from stockade.authentication.issuer_settings import IssuerSettings, check_addres
 from stockade.authentication.leaked_keys import read_reporter_key
 
 _IssuerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+_PAGES: Final = re.compile(
+    r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*", re.ASCII
+)
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", re.ASCII)
 
 
@@ -25,6 +28,18 @@ def check_origin(value: str) -> str:
     """
     if not _ORIGIN.fullmatch(value):
         message = "an origin is scheme, host and port alone: https://app.example.com"
+        raise ValueError(message)
+    return value
+
+
+def check_pages_url(value: str) -> str:
+    """Return the beginning of links.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not _PAGES.fullmatch(value):
+        message = "the beginning of links is a URL with no slash at its end: https://example.com"
         raise ValueError(message)
     return value
 
@@ -81,6 +96,16 @@ class AuthenticationSettings(BaseModel):
         attempts_per_account: Sign-ins to one account from all addresses together, in an hour; an
             address from which the account is signed in is exempt.
         attempts_in_all: Sign-ins to all accounts together, in a minute.
+        pages_url: Where the pages of the front end are that one-time links lead to, such as
+            ``https://app.example.com/account``; the host of a request is never used for it.
+        registration: Who may make an account by themselves: nobody, those whom an admin of a tenant
+            has invited, or everybody who receives mail.
+        verified_email_required: Whether an account may sign in only after its address was shown to
+            be its owner's, which a registration and a reset do.
+        reset_link_lifetime: How long a link for a new password or a new address holds.
+        registration_link_lifetime: How long a link for a new account and an invitation hold.
+        mails_per_address: Links that are mailed to one address in an hour.
+        mails_per_client: Links that one client may ask for in an hour.
         leeway: Clock difference to other machines that is forgiven.
         token_cache_size: Verified tokens that are remembered per process, so that a signature is
             checked once.
@@ -144,6 +169,19 @@ class AuthenticationSettings(BaseModel):
     attempts_per_address: int = Field(default=20, ge=1, le=100_000)
     attempts_per_account: int = Field(default=60, ge=1, le=100_000)
     attempts_in_all: int = Field(default=3000, ge=1, le=10_000_000)
+    pages_url: Annotated[str, AfterValidator(check_pages_url)] | None = Field(
+        default=None, max_length=200
+    )
+    registration: Literal["closed", "invited", "open"] = "closed"
+    verified_email_required: bool = True
+    reset_link_lifetime: timedelta = Field(
+        default=timedelta(minutes=30), ge=timedelta(minutes=5), le=timedelta(days=1)
+    )
+    registration_link_lifetime: timedelta = Field(
+        default=timedelta(days=1), ge=timedelta(minutes=5), le=timedelta(days=7)
+    )
+    mails_per_address: int = Field(default=5, ge=1, le=1000)
+    mails_per_client: int = Field(default=30, ge=1, le=100_000)
     leeway: timedelta = Field(
         default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2)
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import stockade
-from stockade.cli import apikeys, check, database, demo, keys
+from stockade.cli import apikeys, check, database, demo, keys, users
 from stockade.cli.output import PROGRAM, make_console, print_error
 from stockade.errors import ConfigurationError, StoreError
 
@@ -26,6 +26,7 @@ app.command(name="demo")(demo.demo)
 app.add_typer(apikeys.app, name="apikeys")
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")
+app.add_typer(users.app, name="users")
 
 
 def _print_version(wanted: bool) -> None:

@@ -65,6 +65,21 @@ _KINDS = (
     EventKind(
         "authentication.api_key_changed", logging.INFO, "A key of a program was made or ended."
     ),
+    EventKind("authentication.account_changed", logging.INFO, "An account was made or changed."),
+    EventKind("authentication.password_changed", logging.INFO, "An account has a new password."),
+    EventKind(
+        "authentication.reset_asked", logging.INFO, "Somebody asked for a link for a new password."
+    ),
+    EventKind(
+        "authentication.registration_asked",
+        logging.INFO,
+        "Somebody asked for a link for a new account.",
+    ),
+    EventKind(
+        "authentication.errand_failed",
+        logging.ERROR,
+        "What a request had asked for could not be done after its answer, such as to send a mail.",
+    ),
     EventKind(
         "authentication.api_key_leaked",
         logging.ERROR,
