@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stockade.account_wiring import AccountWiring
@@ -65,7 +66,7 @@ from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 
     from stockade.authentication import AccountStore
     from stockade.authentication.account_services import AccountServices
+    from stockade.authentication.errands import Errands
     from stockade.authentication.interfaces import APIClientStore, LinkStore, SessionStore
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.outside_issuers import OutsideIssuer
@@ -304,6 +306,19 @@ class Stockade:
         standing = put_in_front(self._guard.authenticator, self._cross_site, self._clock)
         self._guard.authenticator = standing
         return standing
+
+    @contextmanager
+    def divert_mails(self, mailer: Mailer) -> Iterator[Errands]:
+        """Send mails by another mailer for a while; for `stockade.testing`.
+
+        Yields:
+            What sends them, which can be waited for.
+
+        Raises:
+            ConfigurationError: The application is deployed.
+        """
+        with self._wiring.divert(mailer):
+            yield self._wiring.errands
 
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
