@@ -176,7 +176,7 @@ class AuthenticationSettings(BaseModel):
     leak_reporter_keys: tuple[Annotated[str, AfterValidator(check_reporter_key)], ...] = Field(
         default=(), max_length=10
     )
-    introspections_per_program: int = Field(default=3000, ge=1, le=10_000_000)
+    introspections_per_program: int = Field(default=3000, ge=1, le=6_000_000)
     attempts_per_address: int = Field(default=20, ge=1, le=100_000)
     attempts_per_account: int = Field(default=60, ge=1, le=100_000)
     attempts_in_all: int = Field(default=3000, ge=1, le=10_000_000)
