@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from stockade.authentication.account_services import AccountParts, make_account_services
 from stockade.authentication.breaches import make_breach_check
@@ -20,7 +21,7 @@ from stockade.reporting import SMTPMailer, choose_mailer
 from stockade.storage.memory.links import MemoryLinkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from stockade.authentication.account_services import AccountServices
     from stockade.authentication.hashers import PasswordHasher
@@ -202,6 +203,14 @@ class AccountWiring:
             yield
         finally:
             self._mailer = before
+
+    def notify(
+        self, write: Callable[[AccountMails], Message], *, scope: Mapping[str, Any] | None
+    ) -> None:
+        """Send a notice of what has happened to an account, if mails can be sent at all."""
+        if self._mails is not None and self._mailer is not None:
+            message = write(self._mails)
+            self.errands.add("notice", partial(self._mailer.send, message), scope=scope)
 
     async def close(self) -> None:
         """Wait a while for mails that are under way, and give back threads."""

@@ -28,6 +28,8 @@ from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
 from stockade.authentication.passkeys import Passkeys, make_passkeys
 from stockade.authentication.pending import FactorCheck, PendingSignIns
+from stockade.authentication.provider_wiring import make_provider_sign_in
+from stockade.authentication.providers import make_providers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_accounts import make_account_router
@@ -40,6 +42,7 @@ from stockade.authentication.routes_keys import make_keys_router
 from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
 from stockade.authentication.routes_passkeys import make_passkeys_router
 from stockade.authentication.routes_passwords import make_password_router
+from stockade.authentication.routes_providers import make_oidc_router
 from stockade.authentication.routes_registration import make_registration_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
@@ -47,7 +50,7 @@ from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
 from stockade.core.clock import SystemClock
 from stockade.crypto import KeyRing
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, NotFoundError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
@@ -64,9 +67,11 @@ from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
+from stockade.storage.memory.accounts import MemoryAccountStore
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
 from stockade.storage.memory.devices import MemoryDeviceStore
 from stockade.storage.memory.factors import MemoryFactorStore
+from stockade.storage.memory.identities import MemoryIdentityStore
 from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
@@ -87,17 +92,21 @@ if TYPE_CHECKING:
     from stockade.authentication import Account, AccountStore
     from stockade.authentication.account_services import AccountServices
     from stockade.authentication.errands import Errands
+    from stockade.authentication.identities import NewcomerPolicy
     from stockade.authentication.interfaces import (
         APIClientStore,
         DeviceStore,
         FactorStore,
         LinkStore,
         PasskeyStore,
+        ProviderStore,
         SessionStore,
     )
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.models import Session
     from stockade.authentication.outside_issuers import OutsideIssuer
+    from stockade.authentication.provider_sign_in import ProviderSignIn
+    from stockade.authentication.providers import Provider
     from stockade.core.clock import Clock
     from stockade.core.interfaces import Authenticator
     from stockade.core.mail import Mailer
@@ -112,6 +121,7 @@ _IN_MEMORY: Final = (
     MemorySessionStore,
     MemoryAPIClientStore,
     MemoryFactorStore,
+    MemoryIdentityStore,
     MemoryPasskeyStore,
 )
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
@@ -135,6 +145,10 @@ class Stockade:
         devices: Where it is remembered with which devices an account was seen; the same holds.
         on_new_device: Told of each sign-in from a device that the account was not seen with before,
             such as to hand a mail over; it must not wait for anything.
+        identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
+            tables unless given, and needed for other accounts.
+        newcomers: Says where the accounts belong that people get by signing in at a provider;
+            without it they have no tenant.
         links: Where one-time links live; the same holds for them.
         mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
         mails: Writes the mails of accounts; in words of our own unless given.
@@ -148,6 +162,7 @@ class Stockade:
         factors_router: The routes of second factors, for ``app.include_router``.
         passkeys_router: The routes of passkeys, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        oidc_router: The routes of sign-in at providers, for ``app.include_router``.
         leaked_keys_router: The route by which scanners report leaked keys of programs, for
             ``app.include_router``.
         introspection_router: The route by which services ask about tokens, for
@@ -178,6 +193,8 @@ class Stockade:
         passkeys: PasskeyStore | None = None,
         devices: DeviceStore | None = None,
         on_new_device: Callable[[Account, Session], None] | None = None,
+        identities: ProviderStore | None = None,
+        newcomers: NewcomerPolicy | None = None,
         links: LinkStore | None = None,
         mailer: Mailer | None = None,
         mails: AccountMails | None = None,
@@ -210,6 +227,8 @@ class Stockade:
         )
         self._enrolled = EnrolledFactors(self._factors, self._passkeys)
         self._pending = PendingSignIns(self._keys, self._clock)
+        self._identities = identities or (own and own.identities) or _beside(self._accounts)
+        self._newcomers = newcomers
         self._api_keys = APIKeys(self._keys)
         self._wiring = AccountWiring(
             settings,
@@ -225,12 +244,14 @@ class Stockade:
         self._attempts = self._make_attempts()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
         self._outside = self._make_outside_issuers()
+        self._providers = self._make_providers()
         self._pool = HashingPool(
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
         )
         self._hasher = choose_hasher(settings.authentication)
         self._services: SignInServices | None = None
+        self._provider_sign_in: ProviderSignIn | None = None
         self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
         self._cross_site = self._make_cross_site_guard()
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
@@ -289,6 +310,14 @@ class Stockade:
         )
         self.api_keys_router: APIRouter = make_api_keys_router(
             self._require_api_clients, events=self.events
+        )
+        self.oidc_router: APIRouter = make_oidc_router(
+            self._require_provider_sign_in,
+            lambda: self._require_services().sessions,
+            open_policy=public("whoever signs in is not signed in yet"),
+            settings=settings.authentication,
+            notifier=self._wiring,
+            events=self.events,
         )
 
     def install(self, app: FastAPI | Starlette) -> None:
@@ -494,6 +523,7 @@ class Stockade:
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
             ("stockade:factors", "factors_router", "factors", self._factors),
             ("stockade:passkeys", "passkeys_router", "passkeys", self._passkeys),
+            ("stockade:oidc-start", "oidc_router", "identities", self._identities),
         ):
             if route in names and isinstance(kept, _IN_MEMORY):
                 message = (
@@ -615,6 +645,40 @@ class Stockade:
         return APIClients(
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _make_providers(self) -> dict[str, Provider]:
+        settings = self.settings.authentication
+        if not settings.providers:
+            return {}
+        if self._identities is None:
+            message = (
+                "sign-in at a provider needs a place for who is who there: set"
+                " STOCKADE_DATABASE_URL or pass identities= beside accounts="
+            )
+            raise ConfigurationError(message)
+        return make_providers(
+            settings,
+            HTTPReader(),
+            allow_http=not self.settings.environment.is_deployed,
+            events=self.events,
+            clock=self._clock,
+        )
+
+    def _require_provider_sign_in(self) -> ProviderSignIn:
+        if self._accounts is None or self._identities is None:
+            # Without accounts there are no providers, and so nothing of this name.
+            raise NotFoundError(reason="authentication.provider_unknown")
+        if self._provider_sign_in is None:
+            self._provider_sign_in = make_provider_sign_in(
+                self._providers,
+                self._identities,
+                accounts=self._accounts,
+                newcomers=self._newcomers,
+                sessions=self._require_services().sessions,
+                keys=self._keys,
+                clock=self._clock,
+            )
+        return self._provider_sign_in
 
     def _require_leaked_keys(self) -> LeakedKeys:
         store = self._api_clients
@@ -760,6 +824,10 @@ class Stockade:
 def _limits_are_on(settings: Settings) -> bool:
     enabled = settings.rate_limiting.enabled
     return settings.environment.is_deployed if enabled is None else enabled
+
+
+def _beside(accounts: AccountStore | None) -> MemoryIdentityStore | None:
+    return MemoryIdentityStore(accounts) if isinstance(accounts, MemoryAccountStore) else None
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

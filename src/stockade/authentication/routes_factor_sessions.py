@@ -9,7 +9,7 @@ from fastapi import Request, Response
 
 from stockade.authentication.authenticator import check_account
 from stockade.authentication.errors import InvalidCodeError, InvalidPasskeyError, InvalidTokenError
-from stockade.authentication.routes_browsers import require_own_site, write_cookie
+from stockade.authentication.routes_browsers import require_own_site, write_session_cookie
 from stockade.authentication.routes_sessions import NO_STORE, answer_grant, client_of
 from stockade.core.exchange import require_exchange
 from stockade.core.identity import AuthenticationMethod, Factor, Principal
@@ -176,7 +176,7 @@ class FactorSessions:
             browser = require_exchange(request.scope).browser
             if browser is not None:
                 await sessions.end_by_cookie(browser.cookie)
-            outcome = write_cookie(session, cookie)
+            outcome = write_session_cookie(session, cookie)
         else:
             outcome = await sessions.begin(account, client, factors=factors)
         self._emit("authentication.login_succeeded", request, account, factor=str(factor))
@@ -235,7 +235,7 @@ class FactorSessions:
             session, cookie = await sessions.replace_in_browser(
                 account, session_id, client, factors=factors
             )
-            return write_cookie(session, cookie)
+            return write_session_cookie(session, cookie)
         return await sessions.replace(account, session_id, client, factors=factors)
 
     def record(self, request: Request, account: Account, reason: str) -> None:

@@ -138,7 +138,12 @@ class Sessions:
         self._clock = clock
 
     async def begin(
-        self, account: Account, client: Client, *, factors: frozenset[str] = _BY_PASSWORD
+        self,
+        account: Account,
+        client: Client,
+        *,
+        factors: frozenset[str] = _BY_PASSWORD,
+        authenticated_at: datetime | None = None,
     ) -> Grant:
         """Begin a session for an account that has just proved who it is.
 
@@ -146,13 +151,14 @@ class Sessions:
             account: The account.
             client: Who asks.
             factors: What it has proved itself with.
+            authenticated_at: When it gave its password or factor, if that was elsewhere and before.
 
         Raises:
             FactorRequiredError: The account has a second factor, and it was not given.
             StoreError: The sessions or the factors are away.
         """
         await self._factors.require(account, factors=factors, in_browser=False)
-        grant = await self._add(account, self._make(account, client, factors))
+        grant = await self._add(account, self._make(account, client, factors, authenticated_at))
         await self._settle(account, grant.session, in_browser=False)
         return grant
 
@@ -221,7 +227,13 @@ class Sessions:
             authenticated_at=made.authenticated_at if proved else old.authenticated_at,
         )
 
-    def _make(self, account: Account, client: Client, factors: frozenset[str]) -> Session:
+    def _make(
+        self,
+        account: Account,
+        client: Client,
+        factors: frozenset[str],
+        authenticated_at: datetime | None = None,
+    ) -> Session:
         now = self._clock.now()
         known = client.cut()
         return Session(
@@ -232,7 +244,7 @@ class Sessions:
             tenant_id=account.tenant_id,
             token_epoch=account.token_epoch,
             created_at=now,
-            authenticated_at=now,
+            authenticated_at=now if authenticated_at is None else authenticated_at,
             last_used_at=now,
             expires_at=now + self._settings.session_lifetime,
             device=known.device,
@@ -241,7 +253,12 @@ class Sessions:
         )
 
     async def begin_in_browser(
-        self, account: Account, client: Client, *, factors: frozenset[str] = _BY_PASSWORD
+        self,
+        account: Account,
+        client: Client,
+        *,
+        factors: frozenset[str] = _BY_PASSWORD,
+        authenticated_at: datetime | None = None,
     ) -> tuple[Session, str]:
         """Begin a session that lives in a cookie, and return it with the cookie's value.
 
@@ -249,13 +266,16 @@ class Sessions:
             account: The account.
             client: Who asks.
             factors: What it has proved itself with.
+            authenticated_at: When it gave its password or factor, if that was elsewhere and before.
 
         Raises:
             FactorRequiredError: The account has a second factor, and it was not given.
             StoreError: The sessions or the factors are away.
         """
         await self._factors.require(account, factors=factors, in_browser=True)
-        session, value = await self._add_in_browser(self._make(account, client, factors))
+        session, value = await self._add_in_browser(
+            self._make(account, client, factors, authenticated_at)
+        )
         await self._settle(account, session, in_browser=True)
         return session, value
 

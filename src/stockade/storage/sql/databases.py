@@ -10,6 +10,7 @@ from stockade.storage.sql.api_clients import SQLAPIClientStore
 from stockade.storage.sql.devices import SQLDeviceStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
 from stockade.storage.sql.factors import SQLFactorStore
+from stockade.storage.sql.identities import SQLIdentityStore
 from stockade.storage.sql.links import SQLLinkStore
 from stockade.storage.sql.migrate import check_schema
 from stockade.storage.sql.passkeys import SQLPasskeyStore
@@ -55,6 +56,7 @@ class Databases:
         self.factors = None if engine is None else SQLFactorStore(engine)
         self.devices = None if engine is None else SQLDeviceStore(engine)
         self.passkeys = None if engine is None else SQLPasskeyStore(engine)
+        self.identities = None if engine is None else SQLIdentityStore(engine)
         self.links = None if engine is None else SQLLinkStore(engine)
 
     async def check(self) -> None:
