@@ -121,8 +121,8 @@ _IN_MEMORY: Final = (
     MemorySessionStore,
     MemoryAPIClientStore,
     MemoryFactorStore,
-    MemoryIdentityStore,
     MemoryPasskeyStore,
+    MemoryIdentityStore,
 )
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
@@ -140,15 +140,15 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
+            tables unless given, and needed for other accounts.
+        newcomers: Says where the accounts belong that people get by signing in at a provider;
+            without it they have no tenant.
         factors: Where second factors live; the same holds for them.
         passkeys: Where passkeys live; the same holds for them.
         devices: Where it is remembered with which devices an account was seen; the same holds.
         on_new_device: Told of each sign-in from a device that the account was not seen with before,
             such as to hand a mail over; it must not wait for anything.
-        identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
-            tables unless given, and needed for other accounts.
-        newcomers: Says where the accounts belong that people get by signing in at a provider;
-            without it they have no tenant.
         links: Where one-time links live; the same holds for them.
         mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
         mails: Writes the mails of accounts; in words of our own unless given.
@@ -189,12 +189,12 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        identities: ProviderStore | None = None,
+        newcomers: NewcomerPolicy | None = None,
         factors: FactorStore | None = None,
         passkeys: PasskeyStore | None = None,
         devices: DeviceStore | None = None,
         on_new_device: Callable[[Account, Session], None] | None = None,
-        identities: ProviderStore | None = None,
-        newcomers: NewcomerPolicy | None = None,
         links: LinkStore | None = None,
         mailer: Mailer | None = None,
         mails: AccountMails | None = None,
@@ -216,6 +216,8 @@ class Stockade:
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
+        self._identities = identities or (own and own.identities) or _beside(self._accounts)
+        self._newcomers = newcomers
         self._factors: FactorStore = factors or (own and own.factors) or MemoryFactorStore()
         self._passkeys: PasskeyStore = passkeys or (own and own.passkeys) or MemoryPasskeyStore()
         self._devices = DeviceWatch(
@@ -227,8 +229,6 @@ class Stockade:
         )
         self._enrolled = EnrolledFactors(self._factors, self._passkeys)
         self._pending = PendingSignIns(self._keys, self._clock)
-        self._identities = identities or (own and own.identities) or _beside(self._accounts)
-        self._newcomers = newcomers
         self._api_keys = APIKeys(self._keys)
         self._wiring = AccountWiring(
             settings,
@@ -521,9 +521,9 @@ class Stockade:
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
+            ("stockade:oidc-start", "oidc_router", "identities", self._identities),
             ("stockade:factors", "factors_router", "factors", self._factors),
             ("stockade:passkeys", "passkeys_router", "passkeys", self._passkeys),
-            ("stockade:oidc-start", "oidc_router", "identities", self._identities),
         ):
             if route in names and isinstance(kept, _IN_MEMORY):
                 message = (

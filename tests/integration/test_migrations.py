@@ -23,10 +23,10 @@ from stockade.storage.sql.migrate import VERSION_TABLE
 TABLES = {
     "stockade_api_clients",
     "stockade_api_secrets",
+    "stockade_identities",
     "stockade_known_devices",
     "stockade_passkeys",
     "stockade_recovery_codes",
-    "stockade_identities",
     "stockade_one_time_links",
     "stockade_sessions",
     "stockade_spent",

@@ -12,7 +12,7 @@ from stockade.authentication.errors import InvalidCodeError, InvalidPasskeyError
 from stockade.authentication.routes_browsers import require_own_site, write_session_cookie
 from stockade.authentication.routes_sessions import NO_STORE, answer_grant, client_of
 from stockade.core.exchange import require_exchange
-from stockade.core.identity import AuthenticationMethod, Factor, Principal
+from stockade.core.identity import FIRST_FACTORS, AuthenticationMethod, Factor, Principal
 from stockade.errors import ForbiddenError, StepUpRequiredError
 
 if TYPE_CHECKING:
@@ -295,5 +295,5 @@ def answer(outcome: Grant | str) -> Response:
 
 def _with(caller: Principal, factor: Factor | None) -> frozenset[str]:
     # One second factor at a time: the age of the sign-in is then the age of this one.
-    first = caller.factors & {Factor.PASSWORD}
+    first = caller.factors & FIRST_FACTORS
     return first if factor is None else first | {factor}

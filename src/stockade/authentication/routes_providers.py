@@ -30,7 +30,7 @@ from stockade.authentication.sign_in_flows import (
 )
 from stockade.core.dependencies import CurrentPrincipal, current_principal
 from stockade.core.exchange import require_exchange
-from stockade.core.identity import Principal
+from stockade.core.identity import Factor, Principal
 from stockade.core.policy import Policy
 from stockade.errors import (
     DeniedError,
@@ -61,6 +61,7 @@ _FRESH: Final = timedelta(minutes=15)
 # The site itself, and the user: an address typed in, a bookmark; and browsers that do not say.
 _OWN: Final = (None, "same-origin", "none")
 # The addresses on the way hold codes, which are nobody else's business.
+_PROVED: Final = frozenset({Factor.PROVIDER})
 _HEADERS: Final = {**NO_STORE, "Referrer-Policy": "no-referrer"}
 
 _fresh_principal = CurrentPrincipal(
@@ -182,8 +183,7 @@ def make_oidc_router(
         grant = await sessions().begin(
             signed_in.account,
             client_of(request),
-            # None of ours: where the account has a second factor, it is asked for.
-            factors=frozenset(),
+            factors=_PROVED,
             authenticated_at=signed_in.authenticated_at,
         )
         _record_success(events, request, signed_in)
@@ -316,6 +316,11 @@ class _Callback:
         try:
             signed_in = await self._sign_in().finish(flow, answer)
             return await self._answer(request, flow, signed_in)
+        except FactorRequiredError as error:
+            self._events.emit(error.reason, scope=request.scope, details={"provider": name})
+            # Behind the number sign it is in no log and in no request of the page.
+            secret = urlencode({"mfa_token": error.pending_token})
+            return self._go_on(flow, {"error": error.code}, fragment=secret)
         except DeniedError as error:
             self._record_refusal(request, name, error)
             return self._go_on(flow, {"error": _code_of(error)})
@@ -331,19 +336,12 @@ class _Callback:
             code = self._sign_in().issue_code(signed_in, flow.challenge)
             return self._go_on(flow, {"code": code})
         exchange = require_exchange(request.scope)
-        try:
-            session, cookie = await self._sessions().begin_in_browser(
-                signed_in.account,
-                client_of(request),
-                factors=frozenset(),
-                authenticated_at=signed_in.authenticated_at,
-            )
-        except FactorRequiredError as error:
-            details = {"user_id": signed_in.account.user_id}
-            self._events.emit(error.reason, scope=request.scope, details=details)
-            # Browsers send no fragment, so that the token is in no log and in no Referer.
-            token = urlencode({"mfa_token": error.pending_token})
-            return self._go_on(flow, {"error": error.code}, fragment=token)
+        session, cookie = await self._sessions().begin_in_browser(
+            signed_in.account,
+            client_of(request),
+            factors=_PROVED,
+            authenticated_at=signed_in.authenticated_at,
+        )
         if exchange.browser is not None:
             await self._sessions().end_by_cookie(exchange.browser.cookie)
         _record_success(self._events, request, signed_in)

@@ -151,7 +151,7 @@ class Sessions:
             account: The account.
             client: Who asks.
             factors: What it has proved itself with.
-            authenticated_at: When it gave its password or factor, if that was elsewhere and before.
+            authenticated_at: When it did, if that was elsewhere and before.
 
         Raises:
             FactorRequiredError: The account has a second factor, and it was not given.
@@ -266,7 +266,7 @@ class Sessions:
             account: The account.
             client: Who asks.
             factors: What it has proved itself with.
-            authenticated_at: When it gave its password or factor, if that was elsewhere and before.
+            authenticated_at: When it did, if that was elsewhere and before.
 
         Raises:
             FactorRequiredError: The account has a second factor, and it was not given.

@@ -45,6 +45,8 @@ _METHODS: Final[dict[str, str]] = {
     Factor.TOTP: "otp",
     Factor.RECOVERY_CODE: "recovery_code",
     Factor.PASSKEY: "pop",
+    # RFC 8176 has no name for it; this one is in use elsewhere.
+    Factor.PROVIDER: "fed",
     Factor.MFA: "mfa",
 }
 _FACTORS: Final = {method: str(factor) for factor, method in _METHODS.items()}

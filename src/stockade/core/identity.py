@@ -51,10 +51,13 @@ class Factor(StrEnum):
     TOTP = "totp"
     RECOVERY_CODE = "recovery_code"
     PASSKEY = "passkey"
+    PROVIDER = "provider"
+    """A sign-in elsewhere, which takes the place of the password."""
     MFA = "mfa"
 
 
-SECOND_FACTORS: Final[frozenset[str]] = frozenset(Factor) - {Factor.PASSWORD}
+FIRST_FACTORS: Final[frozenset[str]] = frozenset({Factor.PASSWORD, Factor.PROVIDER})
+SECOND_FACTORS: Final[frozenset[str]] = frozenset(Factor) - FIRST_FACTORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

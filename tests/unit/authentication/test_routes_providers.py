@@ -1,5 +1,3 @@
-import asyncio
-from base64 import b32decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,8 +7,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.testclient import TestClient
 
-from stockade.authentication.totp import compute_code, step_at
-from stockade.core import UserId
 from tests.clock import FrozenClock
 from tests.unit.authentication.helpers import rsa_pem
 from tests.unit.authentication.providers import (
@@ -536,33 +532,3 @@ def test_no_secret_is_recorded(site: Site, provider: LocalProvider) -> None:
     form = next(form for path, form in reversed(provider.asked) if path == "/token")
     for value in (*query_of(address).values(), *form.values(), SECRET, "ana-there"):
         assert value == "authorization_code" or value.startswith("http") or value not in told
-
-
-def enrol(site: Site, name: str = "ana") -> str:
-    """Let an account have an app, and return a recovery code."""
-    factors = site.stockade._require_factors().factors
-    user_id = UserId(name)
-
-    async def run() -> str:
-        enrolment = await factors.enrol(user_id, "")
-        secret = b32decode(enrolment.secret)
-        code = compute_code(secret, step_at(site.clock.now()))
-        return (await factors.confirm(user_id, code, address=""))[0]
-
-    return asyncio.run(run())
-
-
-def test_a_sign_in_at_a_provider_asks_for_the_second_factor(site: Site) -> None:
-    """The browser comes back with a token behind the #, which begins the session with a code."""
-    link(site)
-    code = enrol(site)
-    browser = site.browser()
-    address = urlsplit(browser.sign_in(next="/notes?page=2"))
-    assert (address.path, address.query) == ("/notes", "page=2&error=mfa_required")
-    assert site.reasons()[-1].startswith("factor_required")
-    assert browser.me() is None
-    token = address.fragment.removeprefix("mfa_token=")
-    assert token not in repr(list(site.sink))
-    body = {"mfa_token": token, "code": code}
-    assert browser.send("POST", "/auth/factors/verify", json=body).status_code == 204
-    assert browser.me() == "ana"

@@ -53,10 +53,10 @@ class Databases:
         self.accounts = None if engine is None else SQLAccountStore(engine)
         self.sessions = None if engine is None else SQLSessionStore(engine)
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
+        self.identities = None if engine is None else SQLIdentityStore(engine)
         self.factors = None if engine is None else SQLFactorStore(engine)
         self.devices = None if engine is None else SQLDeviceStore(engine)
         self.passkeys = None if engine is None else SQLPasskeyStore(engine)
-        self.identities = None if engine is None else SQLIdentityStore(engine)
         self.links = None if engine is None else SQLLinkStore(engine)
 
     async def check(self) -> None:
