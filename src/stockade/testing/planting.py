@@ -12,7 +12,7 @@ from sqlalchemy import Column, Table, and_, delete, false, insert, or_, select, 
 from sqlalchemy.orm import Mapper, Session
 
 from stockade.core.identity import TenantId
-from stockade.tenancy.models import TablePlan
+from stockade.tenancy.models import Reference, TablePlan
 from stockade.tenancy.planning import IsolationPlan
 from stockade.testing.values import make_value, makes_itself
 
@@ -244,7 +244,17 @@ class World:
             if values is not None:
                 pairs = zip(reference.local, reference.remote, strict=True)
                 parts.append(and_(*(local == values.get(r.name) for (local, _), r in pairs)))
+        for owner in target.plan.owners:
+            parts += self._leans(owner, tenant)
         return or_(false(), *parts)
+
+    def _leans(self, owner: Reference, tenant: TenantId) -> Iterator[Any]:
+        """Yield the condition that a row belongs to a tenant through the row it points to."""
+        target = next((t for t in self.targets if t.table is owner.target), None)
+        if target is not None:
+            columns = tuple(column for column, _ in owner.local)
+            pointed = select(*owner.remote).where(self._is_of(target, tenant))
+            yield (tuple_(*columns) if len(columns) > 1 else columns[0]).in_(pointed)
 
 
 def matches(columns: Iterable[Any], key: Key) -> Any:
