@@ -26,7 +26,7 @@ POLICY: Final = "stockade_tenant"
 _CHECKS: Final = (("stockade_insert", "INSERT", ""), ("stockade_update", "UPDATE", "USING (true) "))
 
 # A driver whose parameters are written with percent signs would double those in names.
-_DIALECT: Final = postgresql.base.PGDialect(paramstyle="named")
+_DIALECT: Final = postgresql.base.PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]
 _QUOTE: Final[IdentifierPreparer] = _DIALECT.identifier_preparer
 # An empty text is what a transaction leaves behind on its connection; it is nobody.
 _TENANT: Final = f"nullif(current_setting('{TENANT_VARIABLE}', true), '')"
