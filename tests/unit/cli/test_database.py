@@ -69,69 +69,36 @@ def test_upgrade_of_a_newer_database(run: CommandLine, tmp_path: Path) -> None:
     assert ran.err.count("\n") == 1
 
 
-APPLICATION = """
-from fastapi import FastAPI
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from stockade import Settings, Stockade
-from stockade.tenancy import TenantScoped
-
-class Base(DeclarativeBase):
-    pass
-
-class Note(TenantScoped, Base):
-    __tablename__ = "note"
-    id: Mapped[int] = mapped_column(primary_key=True)
-
-app = FastAPI()
-Stockade(Settings(environment="test"), models=[Base]).install(app)
-"""
-
-
-@pytest.fixture
-def application(tmp_path: Path) -> Path:
-    """An application with one model that belongs to tenants."""
-    file = tmp_path / "application.py"
-    file.write_text(APPLICATION, encoding="utf-8")
-    return file
-
-
-def test_rls_is_printed(run: CommandLine, application: Path) -> None:
-    """Without a folder the migration is printed, and nothing else."""
-    ran = run("db", "rls", str(application), "--role", "notes_tenant")
-    assert (ran.status, ran.err) == (0, "")
-    found: dict[str, object] = {}
-    compile(ran.out, "migration", "exec")
-    exec(ran.out, found)  # noqa: S102 - it is what is tested.
-    assert found["down_revision"] is None
-    assert "ALTER TABLE note FORCE ROW LEVEL SECURITY" in ran.out
-    assert "TO notes_tenant" in ran.out
-
-
-def test_rls_is_written_behind_the_newest(
-    run: CommandLine, application: Path, tmp_path: Path
+def test_accounts_of_fastapi_users_are_taken_over(
+    run: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In Alembic's folder each migration follows the one before."""
-    folder = tmp_path / "100%"
-    (folder / "versions").mkdir(parents=True)
-    (folder / "env.py").touch()
-    for _ in range(2):
-        assert run("db", "rls", str(application), "--migrations", str(folder)).status == 0
-    written = [path.read_text(encoding="utf-8") for path in (folder / "versions").glob("*.py")]
-    revisions = {path.name.partition("_")[0] for path in (folder / "versions").glob("*.py")}
-    parents = [line for text in written for line in text.splitlines() if "down_revision =" in line]
-    assert len(written) == 2
-    assert "down_revision = None" in parents
-    assert any(f"down_revision = '{revision}'" in parents for revision in revisions)
+    """From another database into the one of the settings, after a rehearsal."""
+    with closing(sqlite3.connect(tmp_path / "old.sqlite3")) as old:
+        old.execute(
+            'CREATE TABLE "user" (id, email, hashed_password, is_active, is_superuser, is_verified)'
+        )
+        rows = [
+            ("a" * 32, "ana@example.com", "", 1, 1, 1),
+            ("b" * 32, "Ana@example.com", "", 1, 0, 0),
+        ]
+        old.executemany('INSERT INTO "user" VALUES (?, ?, ?, ?, ?, ?)', rows)
+        old.commit()
+    monkeypatch.setenv("STOCKADE_DATABASE_URL", f"sqlite:///{tmp_path / 'new.sqlite3'}")
+    url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
+    command = ("db", "import-fastapi-users", url, "--tenant", "Acme", "--role", "member")
+    assert run(*command).status == 2
+    assert run("db", "upgrade").status == 0
+    assert run(*command[:-1], "nobody").status == 2
 
+    rehearsal, done, again = run(*command, "--dry-run"), run(*command), run(*command)
 
-@pytest.mark.parametrize("missing", ["env.py", "versions"])
-def test_rls_needs_the_folder_of_alembic(
-    run: CommandLine, application: Path, tmp_path: Path, missing: str
-) -> None:
-    """A folder that is not Alembic's is refused in one line."""
-    folder = tmp_path / "migrations"
-    folder.mkdir()
-    if missing != "env.py":
-        (folder / "env.py").touch()
-    ran = run("db", "rls", str(application), "--migrations", str(folder))
-    assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert rehearsal.out.splitlines()[0] == "1 account would be made, 0 are there already."
+    assert done.out.splitlines()[0] == "1 account was made, 0 are there already."
+    assert again.out.splitlines()[0] == "0 accounts were made, 1 are there already."
+    assert done.status == 1
+    assert "another account has this address" in done.out
+    assert "ana@example.com" not in done.out
+    with closing(sqlite3.connect(tmp_path / "new.sqlite3")) as new:
+        found = new.execute("SELECT id, user_type FROM stockade_users").fetchall()
+    # By address, the capital letter comes first.
+    assert found == [("bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb", "user")]
