@@ -31,7 +31,7 @@ def check(
 
     The database, if there is one, must be there and up to date.
     """
-    stockade = _find_stockade(load_target(target), target)
+    stockade = find_stockade(load_target(target), target)
     found = run(_prove(stockade))
     console = make_wide_console()
     _print_plans(console, stockade.plans())
@@ -39,7 +39,12 @@ def check(
     _print_summary(console, len(stockade.plans()), found)
 
 
-def _find_stockade(application: object, target: str) -> Stockade:
+def find_stockade(application: object, target: str) -> Stockade:
+    """Return the Stockade of an application.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
     from stockade.application import Stockade
     from stockade.gate.binder import INSTALLED
 
