@@ -4,7 +4,10 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+import json
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ from stockade.tenancy.migration import write_migration
 from stockade.tenancy.row_security import POLICY, write_policies
 from stockade.tenancy.transactions import TenantTransaction
 from stockade.testing import assert_isolated, assert_isolated_async
+from tests.integration.demo_server import ROOT, demo_environment
 from tests.servers import PostgresDatabase
 from tests.unit.tenancy.attacks import ATTACKS, Attack
 from tests.unit.tenancy.models import FOREIGN, OWN, Base, Note, Tag, foreign_state, seed
@@ -400,6 +404,73 @@ async def test_role_that_is_not_granted(walled: Walled) -> None:
             await isolation.canary(engine)
         with isolation.session_factory(engine)(OWN) as session, pytest.raises(DBAPIError):
             session.execute(select(Note))
+
+
+START = """
+import asyncio, json
+from fastapi import FastAPI
+from stockade import Settings, Stockade
+from stockade.errors import ConfigurationError
+from stockade.storage.sql import make_engine, upgrade_schema
+from tests.unit.tenancy.models import Base
+
+async def main():
+    settings = Settings()
+    engine = make_engine(settings.database_url.get_secret_value())
+    await upgrade_schema(engine)
+    await engine.dispose()
+    stockade = Stockade(settings, models=[Base])
+    stockade.install(FastAPI())
+    try:
+        print(json.dumps(await stockade.start()))
+    except ConfigurationError as error:
+        print(json.dumps({"refused": str(error)}))
+    finally:
+        await stockade.stop()
+
+asyncio.run(main())
+"""
+
+
+def start(walled: Walled, folder: Path, **tenancy: str) -> dict[str, str]:
+    """Start an application on the database, in a process that has no other models."""
+    given = {f"STOCKADE_TENANCY__{name}": value for name, value in tenancy.items()}
+    given |= {
+        "DATABASE_URL": walled.database.dsn,
+        "STOCKADE_ENVIRONMENT": "test",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", START],
+        env=demo_environment(folder, given),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, str] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+def test_application_says_so(walled: Walled, tmp_path: Path) -> None:
+    """The start of an application verifies the policies, and says what is in force."""
+    found = start(walled, tmp_path, ROW_LEVEL_SECURITY="raw_sql", ROLE=walled.role)
+    assert walled.role in found["row_level_security"]
+    assert "allowed" in found["row_level_security"]
+    found = start(walled, tmp_path, ROW_LEVEL_SECURITY="on")
+    assert "refused" in found["row_level_security"]
+
+
+def test_application_keeps_text_from_its_accounts(walled: Walled, tmp_path: Path) -> None:
+    """Without a role of its own, SQL text of a tenant would reach Stockade's own tables."""
+    found = start(walled, tmp_path, ROW_LEVEL_SECURITY="raw_sql")
+    assert "stockade_users" in found["refused"]
+
+
+def test_application_without_policies(walled: Walled, tmp_path: Path) -> None:
+    """An application whose migration was not run does not start."""
+    walled.execute("ALTER TABLE tag DISABLE ROW LEVEL SECURITY")
+    found = start(walled, tmp_path, ROW_LEVEL_SECURITY="on", ROLE=walled.role)
+    assert "stockade db rls" in found["refused"]
 
 
 ENVIRONMENT = """
