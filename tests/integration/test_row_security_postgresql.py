@@ -270,6 +270,62 @@ def test_text_that_changes_who_asks(walled: Walled, statement: str) -> None:
                 session.connection().exec_driver_sql(statement)
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_transaction_ended_on_the_connection(walled: Walled, end: str) -> None:
+    """Whoever ends the session's transaction below it, goes on as the same tenant and role."""
+    walled.refill()
+    with walled.engine() as engine:
+        isolation = walled.isolate("raw_sql")
+        isolation.install(engine)
+        with isolation.session_factory(engine)(OWN) as session:
+            connection = session.connection()
+            for _ in range(3):
+                getattr(connection, end)()
+                assert connection.execute(text("SELECT current_user")).scalar() == walled.role
+                rows = connection.execute(text("SELECT DISTINCT tenant_id FROM note"))
+                assert rows.scalars().all() == [OWN]
+
+
+def test_autocommit_on_a_connection(walled: Walled) -> None:
+    """Without transactions the tenant and the role would be forgotten at once."""
+    with walled.engine() as engine:
+        isolation = walled.isolate("raw_sql")
+        isolation.install(engine)
+        options = {"isolation_level": "AUTOCOMMIT"}
+        with isolation.session_factory(engine)(OWN) as session:
+            with pytest.raises(OpaqueSQLError) as caught:
+                session.connection(execution_options=options)
+            assert caught.value.reason == "tenancy.autocommit"
+    engine = create_engine(walled.database.psycopg_url, isolation_level="AUTOCOMMIT")
+    isolation = walled.isolate("raw_sql")
+    isolation.install(engine)
+    with isolation.session_factory(engine)(OWN) as session, pytest.raises(OpaqueSQLError):
+        session.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+async def test_autocommit_through_asyncpg(walled: Walled, asynchronous: AsyncEngine) -> None:
+    """The asynchronous driver's way to do without transactions is closed as well."""
+    isolation = walled.isolate("raw_sql")
+    isolation.install(asynchronous)
+    async with isolation.session_factory(asynchronous)(OWN) as session:
+        with pytest.raises(OpaqueSQLError):
+            await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+
+
+async def test_transaction_ended_through_asyncpg(walled: Walled, asynchronous: AsyncEngine) -> None:
+    """The asynchronous driver goes on as the same tenant and role too."""
+    walled.refill()
+    isolation = walled.isolate("raw_sql")
+    isolation.install(asynchronous)
+    async with isolation.session_factory(asynchronous)(OWN) as session:
+        connection = await session.connection()
+        await connection.commit()
+        assert (await connection.execute(text("SELECT current_user"))).scalar() == walled.role
+        rows = await connection.execute(text("SELECT DISTINCT tenant_id FROM note"))
+        assert rows.scalars().all() == [OWN]
+
+
 def test_text_works(walled: Walled) -> None:
     """SQL text reads and writes the tenant's rows, with parameters, and loads objects."""
     walled.refill()
