@@ -449,7 +449,7 @@ async def test_text_reaches_no_other_table(walled: Walled, statement: str) -> No
         await isolation.canary(engine)
 
 
-async def test_role_that_is_not_granted(walled: Walled) -> None:
+async def test_role_that_is_not_granted(walled: Walled, asynchronous: AsyncEngine) -> None:
     """A role that can't be taken on stops the start, and a session that needs it."""
     settings = TenancySettings(row_level_security="on", role="nobody_knows")
     log = EventLog([MemorySink()], clock=SystemClock())
@@ -460,6 +460,27 @@ async def test_role_that_is_not_granted(walled: Walled) -> None:
             await isolation.canary(engine)
         with isolation.session_factory(engine)(OWN) as session, pytest.raises(DBAPIError):
             session.execute(select(Note))
+    other = Isolation(Base, settings=settings, events=log)
+    other.install(asynchronous)
+    with pytest.raises(ConfigurationError):
+        await other.canary(asynchronous)
+
+
+async def test_connection_that_is_gone(walled: Walled, asynchronous: AsyncEngine) -> None:
+    """A connection that the server has ended is an error of SQLAlchemy's, and is not used again."""
+    walled.refill()
+    isolation = walled.isolate()
+    isolation.install(asynchronous)
+    factory = isolation.session_factory(asynchronous)
+    async with factory(OWN) as session:
+        await session.execute(select(Note))
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'"
+    walled.execute(ended.format(walled.database.role))
+    async with factory(OWN) as session:
+        with pytest.raises(DBAPIError):
+            await session.execute(select(Note))
+    async with factory(OWN) as session:
+        assert len((await session.scalars(select(Note))).all()) == 2
 
 
 START = """
