@@ -35,8 +35,8 @@ from stockade.tenancy.opaque import (
 from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.writes import column_name, written_names
 
-# The parts of a caller's keywords that decide how a bound parameter is rendered and counted.
 _TEXT_ADVICE = "write it with the ORM or the Core, whose tables can be filtered"
+# The parts of a caller's keywords that decide how a bound parameter is rendered and counted.
 _BIND_KEYWORDS = ("literal_binds", "accumulate_bind_names", "visited_bindparam")
 
 
