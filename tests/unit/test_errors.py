@@ -6,13 +6,21 @@ import pytest
 from stockade import errors
 from stockade.authentication import errors as authentication_errors
 from stockade.core import policy
+from stockade.rate_limiting import unenforced
 from stockade.tenancy import errors as tenancy_errors
 from stockade.validation import errors as validation_errors
 
 
 def all_errors() -> list[type[errors.StockadeError]]:
     """Return every error class of the package's error modules."""
-    modules = (errors, authentication_errors, policy, tenancy_errors, validation_errors)
+    modules = (
+        errors,
+        authentication_errors,
+        policy,
+        tenancy_errors,
+        unenforced,
+        validation_errors,
+    )
     found = {
         kind
         for module in modules

@@ -84,6 +84,7 @@ class PlanCompiler:
             combine([policy, needs]),
             route=f"{','.join(sorted(leaf.methods))} {leaf.template}",
             login=leaf.name in _LOGIN_ROUTES,
+            websocket=leaf.kind == "websocket",
         )
         single = (
             SingleParameters() if leaf.dependant is None else single_parameters_of(leaf.dependant)
@@ -100,6 +101,9 @@ class PlanCompiler:
             after=limits.after,
             # An open route has one limit, for a caller who is known from the start as well.
             together=limits.before if optional else limits.together,
+            messages=limits.messages,
+            in_flight=limits.in_flight,
+            settles=limits.settles,
             body_limit=policy.body_limit,
             content=self._content_of(leaf, policy, single),
             single=single or None,

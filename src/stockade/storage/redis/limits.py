@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
-from stockade.errors import ConfigurationError, StoreError
 from stockade.core.limits import Strategy
+from stockade.errors import ConfigurationError, StoreError
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, unpack
@@ -37,6 +37,8 @@ except ImportError as error:
 
 # The script holds up the server while it runs: 64 requests take it about half a millisecond.
 _MOST_TOGETHER: Final = 64
+# Connections for what is not counted: places and what goes back.
+_OTHER_TRIPS: Final = 4
 _GLOB = re.compile(r"([*?\[\]\\^-])")
 
 _Waiting = tuple[Sequence[LimitRequest], asyncio.Future[Sequence[LimitState]]]
@@ -59,6 +61,8 @@ class RedisLimitStore:
         self._senders: set[asyncio.Task[None]] = set()
         self._sending = 0  # Not their number: a sender that has left its loop counts no more.
         self._closed = False
+        # They wait in line, or many at once would ask for more connections than there are.
+        self._turn = asyncio.Semaphore(_OTHER_TRIPS)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -114,10 +118,15 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        async with _errors(), self._client.pipeline(transaction=False) as pipeline:
+        async with self._turn, _errors(), self._client.pipeline(transaction=False) as pipeline:
             for refund in refunds:
                 pipeline.eval(GIVE_BACK, 1, f"{self._prefix}{refund.key}", str(refund.amount))
             await pipeline.execute()
+
+    @property
+    def leases_end(self) -> bool:
+        """Whether a place that nobody renews becomes free: yes, since a process may die."""
+        return True
 
     async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
         """Hold a place, unless all of them are held; False means that none was free.
@@ -126,7 +135,7 @@ class RedisLimitStore:
             StoreError: The server could not answer.
         """
         name, lifetime = f"{self._prefix}{key}", str(int(seconds * 1000))
-        async with _errors():
+        async with self._turn, _errors():
             return bool(await self._client.eval(HOLD, 1, name, token, str(limit), lifetime))
 
     async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
@@ -136,7 +145,7 @@ class RedisLimitStore:
             StoreError: The server could not answer.
         """
         lifetime = str(int(seconds * 1000))
-        async with _errors(), self._client.pipeline(transaction=False) as pipeline:
+        async with self._turn, _errors(), self._client.pipeline(transaction=False) as pipeline:
             for key, token in leases:
                 pipeline.eval(RENEW, 1, f"{self._prefix}{key}", token, lifetime)
             await pipeline.execute()
@@ -147,7 +156,7 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        async with _errors():
+        async with self._turn, _errors():
             await self._client.zrem(f"{self._prefix}{key}", token)
 
     async def reset(self, prefix: str) -> None:
