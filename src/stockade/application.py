@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from stockade.account_wiring import AccountWiring
 from stockade.authentication import (
     AccessTokens,
     BearerAuthenticator,
@@ -17,18 +19,30 @@ from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.discovery import HTTPReader
 from stockade.authentication.hashers import choose_hasher
+from stockade.authentication.interfaces import LeakedKeyStore
+from stockade.authentication.introspection import Introspector
+from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
+from stockade.authentication.provider_wiring import make_provider_sign_in
+from stockade.authentication.providers import make_providers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
+from stockade.authentication.routes_accounts import make_account_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
+from stockade.authentication.routes_introspection import make_introspection_router
+from stockade.authentication.routes_invitations import make_invitation_router
 from stockade.authentication.routes_keys import make_keys_router
+from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
+from stockade.authentication.routes_passwords import make_password_router
+from stockade.authentication.routes_providers import make_oidc_router
+from stockade.authentication.routes_registration import make_registration_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
 from stockade.core.clock import SystemClock
 from stockade.crypto import KeyRing
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, NotFoundError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
@@ -45,7 +59,10 @@ from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
+from stockade.storage.memory.accounts import MemoryAccountStore
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.identities import MemoryIdentityStore
+from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.tenancy.dependencies import TenantSessionDependency
@@ -54,7 +71,7 @@ from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
@@ -62,9 +79,22 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import AccountStore
-    from stockade.authentication.interfaces import APIClientStore, SessionStore
+    from stockade.authentication.account_services import AccountServices
+    from stockade.authentication.errands import Errands
+    from stockade.authentication.identities import NewcomerPolicy
+    from stockade.authentication.interfaces import (
+        APIClientStore,
+        LinkStore,
+        ProviderStore,
+        SessionStore,
+    )
+    from stockade.authentication.mails import AccountMails
     from stockade.authentication.outside_issuers import OutsideIssuer
+    from stockade.authentication.provider_sign_in import ProviderSignIn
+    from stockade.authentication.providers import Provider
     from stockade.core.clock import Clock
+    from stockade.core.interfaces import Authenticator
+    from stockade.core.mail import Mailer
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
@@ -72,6 +102,8 @@ if TYPE_CHECKING:
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
 
+_IN_MEMORY: Final = (MemorySessionStore, MemoryAPIClientStore, MemoryIdentityStore)
+_StandIns = TypeVar("_StandIns", bound="Authenticator")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -87,6 +119,13 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
+            tables unless given, and needed for other accounts.
+        newcomers: Says where the accounts belong that people get by signing in at a provider;
+            without it they have no tenant.
+        links: Where one-time links live; the same holds for them.
+        mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
+        mails: Writes the mails of accounts; in words of our own unless given.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -95,8 +134,19 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        oidc_router: The routes of sign-in at providers, for ``app.include_router``.
+        leaked_keys_router: The route by which scanners report leaked keys of programs, for
+            ``app.include_router``.
+        introspection_router: The route by which services ask about tokens, for
+            ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
             ``app.include_router``.
+        password_router: The routes of forgotten and changed passwords, for ``app.include_router``.
+        registration_router: The routes of those who make an account by themselves, for
+            ``app.include_router``.
+        account_router: The routes by which people change the address of their account, and close
+            it, for ``app.include_router``.
+        invitation_router: The routes of invitations into a tenant, for ``app.include_router``.
         events: Where every layer records what it refuses.
 
     Raises:
@@ -111,6 +161,11 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        identities: ProviderStore | None = None,
+        newcomers: NewcomerPolicy | None = None,
+        links: LinkStore | None = None,
+        mailer: Mailer | None = None,
+        mails: AccountMails | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -129,18 +184,31 @@ class Stockade:
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
+        self._identities = identities or (own and own.identities) or _beside(self._accounts)
+        self._newcomers = newcomers
         self._api_keys = APIKeys(self._keys)
+        self._wiring = AccountWiring(
+            settings,
+            keys=self._keys,
+            links=links or (own and own.links) or MemoryLinkStore(),
+            mailer=mailer,
+            mails=mails,
+            events=self.events,
+            clock=self._clock,
+        )
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
         self._attempts = self._make_attempts()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
         self._outside = self._make_outside_issuers()
+        self._providers = self._make_providers()
         self._pool = HashingPool(
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
         )
         self._hasher = choose_hasher(settings.authentication)
         self._services: SignInServices | None = None
+        self._provider_sign_in: ProviderSignIn | None = None
         self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
         self._cross_site = self._make_cross_site_guard()
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
@@ -156,11 +224,44 @@ class Stockade:
             guard=self._cross_site,
         )
 
+        self.password_router: APIRouter = make_password_router(
+            self._require_account_services,
+            open_policy=public("whoever has lost the password can't sign in"),
+        )
+        self.registration_router: APIRouter = make_registration_router(
+            self._require_account_services,
+            open_policy=public("whoever registers has no account yet"),
+        )
+        self.account_router: APIRouter = make_account_router(
+            self._require_account_services,
+            open_policy=public("a link in a mail is enough"),
+        )
+        self.invitation_router: APIRouter = make_invitation_router(
+            self._require_account_services,
+            open_policy=public("whoever is invited may have no account yet"),
+        )
+        self.leaked_keys_router: APIRouter = make_leaked_keys_router(
+            self._require_leaked_keys,
+            reporters=LeakReporters(settings.authentication.leak_reporter_keys),
+            open_policy=public("a report of leaked keys is believed by its signature"),
+            events=self.events,
+        )
+        self.introspection_router: APIRouter = make_introspection_router(
+            self._require_introspector, settings=settings.authentication, events=self.events
+        )
         self.keys_router: APIRouter = make_keys_router(
             self._tokens.keys, open_policy=public("public keys are for everybody")
         )
         self.api_keys_router: APIRouter = make_api_keys_router(
             self._require_api_clients, events=self.events
+        )
+        self.oidc_router: APIRouter = make_oidc_router(
+            self._require_provider_sign_in,
+            lambda: self._require_services().sessions,
+            open_policy=public("whoever signs in is not signed in yet"),
+            settings=settings.authentication,
+            notifier=self._wiring,
+            events=self.events,
         )
 
     def install(self, app: FastAPI | Starlette) -> None:
@@ -210,6 +311,47 @@ class Stockade:
 
         # Whatever is added to the application before its first request ends up inside of the wall.
         app.build_middleware_stack = build_behind_the_wall  # type: ignore[method-assign]  # Starlette has no hook for this.
+
+    def stand_in(
+        self, put_in_front: Callable[[Authenticator, CrossSiteGuard | None, Clock], _StandIns]
+    ) -> _StandIns:
+        """Put something in front of what authenticates callers; for `stockade.testing`.
+
+        Args:
+            put_in_front: Takes what is in place, the guard against other sites and the source of
+                time, and returns what is to be in its place.
+
+        Returns:
+            What is in place now.
+
+        Raises:
+            ConfigurationError: The application is deployed, or has no Stockade.
+        """
+        if self.settings.environment.is_deployed:
+            message = (
+                "callers are made up in the environments local and test alone: set"
+                " STOCKADE_ENVIRONMENT=test where tests run"
+            )
+            raise ConfigurationError(message)
+        if self._binder is None:
+            message = "call stockade.install(app) first"
+            raise ConfigurationError(message)
+        standing = put_in_front(self._guard.authenticator, self._cross_site, self._clock)
+        self._guard.authenticator = standing
+        return standing
+
+    @contextmanager
+    def divert_mails(self, mailer: Mailer) -> Iterator[Errands]:
+        """Send mails by another mailer for a while; for `stockade.testing`.
+
+        Yields:
+            What sends them, which can be waited for.
+
+        Raises:
+            ConfigurationError: The application is deployed.
+        """
+        with self._wiring.divert(mailer):
+            yield self._wiring.errands
 
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
@@ -287,6 +429,7 @@ class Stockade:
         return {name: value for name, value in found.items() if value}
 
     async def _stop(self) -> None:
+        await self._wiring.close()
         self._pool.close()
         await self._limiter.close()
         if self._attempts is not None and self._attempts is not self._limiter.store:
@@ -308,14 +451,24 @@ class Stockade:
 
     def _require_places(self, tree: Tree) -> None:
         """Refuse memory as a place for what other processes have to know."""
+        names = {leaf.name for leaf in tree.leaves}
+        self._wiring.require_ready(names, self._accounts)
+        if any(leaf.name == "stockade:leaked-keys" for leaf in tree.leaves):
+            self._require_leaked_keys()
+            if not self.settings.authentication.leak_reporter_keys:
+                message = (
+                    "leaked_keys_router believes nobody: set"
+                    " STOCKADE_AUTHENTICATION__LEAK_REPORTER_KEYS"
+                )
+                raise ConfigurationError(message)
         if not self.settings.environment.is_deployed:
             return
-        names = {leaf.name for leaf in tree.leaves}
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
+            ("stockade:oidc-start", "oidc_router", "identities", self._identities),
         ):
-            if route in names and isinstance(kept, MemorySessionStore | MemoryAPIClientStore):
+            if route in names and isinstance(kept, _IN_MEMORY):
                 message = (
                     f"{router} is for accounts of your own, and what it makes has no place: pass"
                     f" {place}= beside accounts="
@@ -331,7 +484,12 @@ class Stockade:
         if self._services is None:
             settings = self.settings.authentication
             self._services = SignInServices(
-                sign_in=PasswordSignIn(self._accounts, self._hasher, self._pool),
+                sign_in=PasswordSignIn(
+                    self._accounts,
+                    self._hasher,
+                    self._pool,
+                    verified_email=settings.verified_email_required,
+                ),
                 sessions=Sessions(
                     self._sessions,
                     self._accounts,
@@ -345,6 +503,27 @@ class Stockade:
                 throttle=self._make_throttle(self._accounts),
             )
         return self._services
+
+    def _require_account_services(self) -> AccountServices:
+        attempts = self._attempts
+        return self._wiring.require_services(
+            self._accounts,
+            self._require_services(),
+            hasher=self._hasher,
+            pool=self._pool,
+            attempts=None if attempts is None else LimitedAttempts(attempts),
+        )
+
+    def _require_introspector(self) -> Introspector:
+        return Introspector(
+            self._accounts or _NoAccounts(),
+            self._sessions,
+            access=self._tokens,
+            sessions=self._require_services().sessions,
+            permissions_of=self._grant,
+            settings=self.settings.authentication,
+            clock=self._clock,
+        )
 
     def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
         if self._attempts is None:
@@ -363,6 +542,47 @@ class Stockade:
         return APIClients(
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _make_providers(self) -> dict[str, Provider]:
+        settings = self.settings.authentication
+        if not settings.providers:
+            return {}
+        if self._identities is None:
+            message = (
+                "sign-in at a provider needs a place for who is who there: set"
+                " STOCKADE_DATABASE_URL or pass identities= beside accounts="
+            )
+            raise ConfigurationError(message)
+        return make_providers(
+            settings,
+            HTTPReader(),
+            allow_http=not self.settings.environment.is_deployed,
+            events=self.events,
+            clock=self._clock,
+        )
+
+    def _require_provider_sign_in(self) -> ProviderSignIn:
+        if self._accounts is None or self._identities is None:
+            # Without accounts there are no providers, and so nothing of this name.
+            raise NotFoundError(reason="authentication.provider_unknown")
+        if self._provider_sign_in is None:
+            self._provider_sign_in = make_provider_sign_in(
+                self._providers,
+                self._identities,
+                accounts=self._accounts,
+                newcomers=self._newcomers,
+                sessions=self._require_services().sessions,
+                keys=self._keys,
+                clock=self._clock,
+            )
+        return self._provider_sign_in
+
+    def _require_leaked_keys(self) -> LeakedKeys:
+        store = self._api_clients
+        if not isinstance(store, LeakedKeyStore):
+            message = "leaked_keys_router needs find_by_digests and end_secret in api_clients"
+            raise ConfigurationError(message)
+        return LeakedKeys(store, keys=self._api_keys, clock=self._clock)
 
     def _grant(self, roles: frozenset[str]) -> frozenset[str]:
         return permissions_of(roles, self.settings.authorization.roles)
@@ -509,6 +729,10 @@ class Stockade:
 def _limits_are_on(settings: Settings) -> bool:
     enabled = settings.rate_limiting.enabled
     return settings.environment.is_deployed if enabled is None else enabled
+
+
+def _beside(accounts: AccountStore | None) -> MemoryIdentityStore | None:
+    return MemoryIdentityStore(accounts) if isinstance(accounts, MemoryAccountStore) else None
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

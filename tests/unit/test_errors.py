@@ -5,9 +5,10 @@ import pytest
 
 from stockade import errors
 from stockade.authentication import errors as authentication_errors
-from stockade.core import policy
+from stockade.core import mail, policy
 from stockade.rate_limiting import unenforced
 from stockade.tenancy import errors as tenancy_errors
+from stockade.testing import errors as testing_errors
 from stockade.validation import errors as validation_errors
 
 
@@ -16,8 +17,10 @@ def all_errors() -> list[type[errors.StockadeError]]:
     modules = (
         errors,
         authentication_errors,
+        mail,
         policy,
         tenancy_errors,
+        testing_errors,
         unenforced,
         validation_errors,
     )

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stockade.authentication.browsers import CrossSiteGuard
+    from stockade.authentication.models import Session
     from stockade.authentication.routes_sessions import SignInServices
     from stockade.core.dependencies import PolicyMark
     from stockade.events import EventLog
 
-_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
+COOKIE_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _Caller = Annotated[Principal, Depends(current_principal)]
 
 
@@ -82,8 +83,7 @@ def add_browser_routes(
         session, cookie = await found.sessions.begin_in_browser(account, client)
         details = {"user_id": account.user_id}
         events.emit("authentication.login_succeeded", scope=request.scope, details=details)
-        age = int((session.expires_at - session.created_at).total_seconds())
-        return _answer(f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {_ATTRIBUTES}")
+        return answer_session(session, cookie)
 
     @router.post("/sign-out", name="stockade:sign-out", status_code=204)
     async def sign_out(request: Request, caller: _Caller) -> Response:
@@ -98,7 +98,7 @@ def add_browser_routes(
             reason="authentication.signed_out",
             details={"user_id": caller.user_id},
         )
-        answer = _answer(f"{SESSION_COOKIE}=; Max-Age=0; {_ATTRIBUTES}")
+        answer = _answer(f"{SESSION_COOKIE}=; Max-Age=0; {COOKIE_ATTRIBUTES}")
         # What the browser has kept of the account's data goes as well.
         answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer
@@ -110,6 +110,22 @@ def add_browser_routes(
             raise NotFoundError(reason="authentication.session_unknown")
         response.headers.update(NO_STORE)
         return CSRFToken(csrf_token=guard.token_of(caller.session_id))
+
+
+def write_session_cookie(session: Session, cookie: str) -> str:
+    """Return the cookie of a session, as ``Set-Cookie`` has it.
+
+    Args:
+        session: The session.
+        cookie: The cookie's value; a secret.
+    """
+    age = int((session.expires_at - session.created_at).total_seconds())
+    return f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {COOKIE_ATTRIBUTES}"
+
+
+def answer_session(session: Session, cookie: str) -> Response:
+    """Give a browser the cookie of a session that has begun."""
+    return _answer(write_session_cookie(session, cookie))
 
 
 def _describe(request: Request) -> BrowserRequest:

@@ -82,6 +82,15 @@ class Guard:
         self.is_stale: Callable[[], bool] = _always_stale
         self.refresh: Callable[[], bool] = _never_bound
 
+    @property
+    def authenticator(self) -> Authenticator:
+        """What turns the credentials of a request into a principal; tests may put another there."""
+        return self._authenticator
+
+    @authenticator.setter
+    def authenticator(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
     def find_plan(self, holder: object, scope: Scope) -> Plan | None:
         """Return the plan of the object that is about to serve a request.
 

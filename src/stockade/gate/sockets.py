@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stockade.errors import DeniedError, StoreError
+from stockade.errors import DeniedError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -106,7 +106,8 @@ class WatchedSocket:
     async def _end(self, error: Exception) -> None:
         if self._ended is not None:
             return
-        code = _TRY_AGAIN_LATER if isinstance(error, StoreError) else _POLICY_VIOLATION
+        away = isinstance(error, StoreError | UnavailableError)
+        code = _TRY_AGAIN_LATER if away else _POLICY_VIOLATION
         self._ended = {"type": "websocket.disconnect", "code": code, "reason": ""}
         self._on_refusal(error)
         await self._send({"type": "websocket.close", "code": code})

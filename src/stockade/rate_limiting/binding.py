@@ -30,6 +30,8 @@ _METHODS: Final = frozenset(
 )
 _MOST_KEPT: Final = 1024
 _WHOLE: Final = -1
+# More than any limit has, of those that can be written.
+_MOST_UNITS: Final = 2**53
 _RETRY: Final = timedelta(seconds=60)
 
 
@@ -57,6 +59,7 @@ class LimitPart:
         label: Who rules without a key of their own count for, in the response headers.
         questions: Asks the functions of the application.
         by_address: Whether a rule without a key counts the address also where the caller is known.
+        for_programs: Whether it counts programs apart from people.
     """
 
     def __init__(
@@ -67,12 +70,14 @@ class LimitPart:
         label: str,
         questions: Questions,
         by_address: bool = False,
+        for_programs: bool = False,
     ) -> None:
         self.rule = rule
         self._route = route
         self._label = label
         self._questions = questions
         self._by_address = by_address
+        self._before_place = "program:" if for_programs else ""
         terms = rule.terms
         self._tiers = {} if terms is None else dict(terms.tiers)
         self.is_fixed = terms is None or not (
@@ -164,8 +169,8 @@ class LimitPart:
             return 1
         answer = self._questions.ask("cost", terms.cost, connection, scope)
         if isinstance(answer, int) and not isinstance(answer, bool) and answer >= 0:
-            most = max((each.amount for each in self._all_rules()), default=0)
-            return min(answer, most + 1) if most else answer
+            most = max((each.amount for each in self._all_rules()), default=_MOST_UNITS)
+            return min(answer, most + 1)
         self._questions.note("cost", terms.cost, None, scope)
         return _WHOLE
 
@@ -202,7 +207,7 @@ class LimitPart:
             kind=kind,
             # The numbers are part of the name: a changed limit starts with fresh buckets. So is the
             # strategy, since each keeps something else.
-            suffix=f"{place}:{numbers}{strategy}{unit}",
+            suffix=f"{self._before_place}{place}:{numbers}{strategy}{unit}",
             name=f"{who}:{shown}{unit}",
             key=None if own is None else partial(self._questions.read_key, own),
             statuses=None if terms is None else terms.statuses,

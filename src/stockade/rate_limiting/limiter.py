@@ -145,6 +145,8 @@ class RateLimiter:
                 says what the limits are.
             StoreError: The store is away and has no failure policy.
         """
+        if limits.programs is not None:
+            limits = limits.programs.choose(limits, exchange.principal)
         if limits.variants is not None:
             chosen = limits.variants.choose(scope)
             if chosen is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from stockade.core.identity import AuthenticationMethod, Principal
 from stockade.core.limits import LimitRule
 
 
@@ -108,6 +109,7 @@ class CompiledLimits:
         template: The ``RateLimit`` header with gaps for what remains and when more comes.
         units: For each limit, what remains at most once something was taken, and the microseconds
             in which one unit comes back.
+        programs: What holds in the place of them for programs; None where the same does.
         conditional: Whether a limit counts some answers only.
         variants: Chooses the limits of each request, where they differ.
     """
@@ -119,6 +121,28 @@ class CompiledLimits:
     units: tuple[tuple[int, int], ...]
     conditional: bool = False
     variants: Chooser | None = None
+    programs: ProgramLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramLimits:
+    """The limits of one route for programs.
+
+    Args:
+        usual: The limits of a program that has none of its own.
+        others: Those of them that hold for a program with limits of its own as well.
+        compile_own: Binds the limits that a program has of its own, beside the others.
+    """
+
+    usual: CompiledLimits
+    others: tuple[BoundLimit, ...]
+    compile_own: Callable[[tuple[LimitRule, ...]], CompiledLimits]
+
+    def choose(self, everybody: CompiledLimits, principal: Principal | None) -> CompiledLimits:
+        """Return the limits of a caller; before one is known, those of everybody hold."""
+        if principal is None or principal.method is not AuthenticationMethod.API_KEY:
+            return everybody
+        return self.compile_own(principal.limits) if principal.limits else self.usual
 
 
 class Chooser(Protocol):
@@ -179,6 +203,7 @@ class DefaultRules:
     Args:
         public: For open routes, by address.
         authenticated: For routes that need a caller, by caller.
+        programs: For the same routes, in the place of it for programs.
         address: For all routes that need a caller together, by address, before authentication.
         login: For routes that take a password, by address.
         application: For all routes together, on top of their own.
@@ -189,6 +214,7 @@ class DefaultRules:
 
     public: tuple[LimitRule, ...]
     authenticated: tuple[LimitRule, ...]
+    programs: tuple[LimitRule, ...]
     address: tuple[LimitRule, ...]
     login: tuple[LimitRule, ...]
     application: tuple[LimitRule, ...] = ()

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
 
 from stockade.core.limits import Exemption, LimitRule, Unit
 from stockade.core.policy import Policy
 from stockade.rate_limiting.binding import LimitPart, compile_parts
 from stockade.rate_limiting.keys import kind_of
-from stockade.rate_limiting.models import CompiledLimits, DefaultRules, KeyKind, RoutePlan
+from stockade.rate_limiting.models import (
+    CompiledLimits,
+    DefaultRules,
+    KeyKind,
+    ProgramLimits,
+    RoutePlan,
+)
 from stockade.rate_limiting.questions import Questions
 from stockade.rate_limiting.support import require_support
+
+# Programs with limits of their own whose limits are kept ready, for each route.
+_MOST_OWN: Final = 256
 
 
 class RouteBinder:
@@ -24,19 +36,27 @@ class RouteBinder:
 
     def __init__(self, questions: Questions, exemptions: Sequence[Exemption], route: str) -> None:
         self._questions = questions
-        self._exemptions = exemptions
+        self.exemptions = exemptions
         self._route = route
 
-    def parts(self, rules: Sequence[LimitRule], *, label: str) -> list[LimitPart]:
+    def parts(
+        self, rules: Sequence[LimitRule], *, label: str, for_programs: bool = False
+    ) -> list[LimitPart]:
         """Bind rules; those that are equal count once."""
         return [
-            LimitPart(rule, route=self._route, label=label, questions=self._questions)
+            LimitPart(
+                rule,
+                route=self._route,
+                label=label,
+                questions=self._questions,
+                for_programs=for_programs,
+            )
             for rule in dict.fromkeys(rules)
         ]
 
     def compile(self, parts: Sequence[LimitPart]) -> CompiledLimits | None:
         """Compute what is the same for each request; None where there is no rule."""
-        return compile_parts(parts, self._exemptions, self._questions)
+        return compile_parts(parts, self.exemptions, self._questions)
 
 
 class Planner:
@@ -71,18 +91,46 @@ class Planner:
         # A default asks for no more than there is: places are then those of each process.
         require_support(self._store, (*first, *second, *own[Unit.IN_FLIGHT]), route)
         label = "user" if asks else "address"
+        before, after, together = binder.compile(early), binder.compile(late), None
+        if asks:
+            # For one trip to the store.
+            first_of_both = [part.by_address() for part in early]
+            together = binder.compile([*first_of_both, *late])
+            if not own[Unit.REQUESTS]:
+                # What a route says holds for everybody; in the place of the default is this.
+                shared = binder.parts(
+                    [rule for rule in defaults.application if rule not in first], label="user"
+                )
+                after = self._with_programs(after, binder, shared)
+                together = self._with_programs(together, binder, [*first_of_both, *shared])
         flying = binder.compile(binder.parts(in_flight, label=label))
         return RoutePlan(
-            before=binder.compile(early),
-            after=binder.compile(late),
-            # For one trip to the store.
-            together=binder.compile([*(part.by_address() for part in early), *late])
-            if asks
-            else None,
+            before=before,
+            after=after,
+            together=together,
             messages=binder.compile(binder.parts(messages, label=label)),
             in_flight=flying,
             settles=flying is not None or any(map(_waits_for_the_answer, (*first, *second))),
         )
+
+    def _with_programs(
+        self, limits: CompiledLimits | None, binder: RouteBinder, others: Sequence[LimitPart]
+    ) -> CompiledLimits | None:
+        """Say what holds in the place of limits for programs, in buckets of their own."""
+        # A limit by address is checked before it is known whether a program calls.
+        late = [r for r in self._defaults.programs if kind_of(r.key) is not KeyKind.ADDRESS]
+        usual = binder.compile([*others, *binder.parts(late, label="program", for_programs=True)])
+        if limits is None or usual is None:
+            return limits
+        apart = RouteBinder(self._questions, binder.exemptions, "program")
+
+        @lru_cache(maxsize=_MOST_OWN)
+        def compile_own(own: tuple[LimitRule, ...]) -> CompiledLimits:
+            return apart.compile([*others, *apart.parts(own, label="program")]) or usual
+
+        alone = binder.compile(others)
+        shown = () if alone is None else alone.limits
+        return replace(limits, programs=ProgramLimits(usual, shown, compile_own))
 
     def _split(
         self, own: tuple[LimitRule, ...], *, asks: bool, login: bool

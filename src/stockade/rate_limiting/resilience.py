@@ -94,11 +94,16 @@ class ResilientStore:
         """Take debts back, where the store can and answers; else time gives them back.
 
         Raises:
-            StoreError: The store could not answer.
+            UnavailableError: The store is away and the policy is ``closed``.
         """
-        for store in (self._local, self._store):
-            if isinstance(store, RefundStore):
-                await self._in_time(store.give_back(refunds))
+
+        async def give_back(store: LimitStore) -> None:
+            # What the store has counted does not go back to this process, which would give more
+            # than there is.
+            if store is self._store and isinstance(store, RefundStore):
+                await store.give_back(refunds)
+
+        await self._guarded(give_back, opened=None)
 
     async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
         """Hold a place, or apply the failure policy.
@@ -118,20 +123,28 @@ class ResilientStore:
         """Hold on to places.
 
         Raises:
-            StoreError: The store could not answer.
+            UnavailableError: The store is away and the policy is ``closed``.
         """
-        if isinstance(self._store, LeaseStore):
-            await self._in_time(self._store.renew(leases, seconds=seconds))
+
+        async def renew(store: LimitStore) -> None:
+            if isinstance(store, LeaseStore):
+                await store.renew(leases, seconds=seconds)
+
+        await self._guarded(renew, opened=None)
 
     async def release(self, key: str, token: str) -> None:
         """Give a place back, wherever it is held.
 
         Raises:
-            StoreError: The store could not answer.
+            UnavailableError: The store is away and the policy is ``closed``.
         """
-        for store in (self._local, self._store):
+
+        async def release(store: LimitStore) -> None:
             if isinstance(store, LeaseStore):
-                await self._in_time(store.release(key, token))
+                await store.release(key, token)
+
+        await release(self._local)
+        await self._guarded(release, opened=None)
 
     async def _guarded(
         self, ask: Callable[[LimitStore], Awaitable[_Answer]], *, opened: _Answer

@@ -292,3 +292,25 @@ def test_a_dry_run() -> None:
     assert "rate_limiting" in started.details["off"]
     assert set(protected.names()) >= {"rate_limiting.would_refuse"}
     assert "rate_limiting.refused" not in protected.names()
+
+
+def test_limits_of_a_websocket_that_can_not_be_decorated() -> None:
+    """The settings limit the messages and connections of routes of third parties."""
+    policies = {
+        "/vendor": {"public": "the vendor's", "messages": "1/hour", "in_flight": 1},
+    }
+    app = FastAPI()
+
+    @app.websocket("/vendor")
+    async def vendor(websocket: WebSocket) -> None:
+        await _answer(websocket)
+
+    protected = Protected(rate_limiting=ON, gate={"policies": policies})
+    with serve(app, protected) as client, client.websocket_connect("/vendor") as socket:
+        with pytest.raises(WebSocketDenialResponse):
+            client.websocket_connect("/vendor").__enter__()
+        socket.send_text("a")
+        assert socket.receive_text() == "a"
+        socket.send_text("one more")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()

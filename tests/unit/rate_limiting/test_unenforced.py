@@ -84,7 +84,11 @@ def with_a_mount() -> Starlette:
 
 def of_starlette() -> Starlette:
     """Make an application without FastAPI."""
-    marked = rate_limit("5/minute")(plain_starlette)
+
+    @rate_limit("5/minute")
+    async def marked(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("served")
+
     return Starlette(routes=[Route("/x", marked)])
 
 

@@ -8,6 +8,8 @@ from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.api_clients import SQLAPIClientStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
+from stockade.storage.sql.identities import SQLIdentityStore
+from stockade.storage.sql.links import SQLLinkStore
 from stockade.storage.sql.migrate import check_schema
 from stockade.storage.sql.sessions import SQLSessionStore
 from stockade.tenancy import Isolation, TenantScoped
@@ -48,6 +50,8 @@ class Databases:
         self.accounts = None if engine is None else SQLAccountStore(engine)
         self.sessions = None if engine is None else SQLSessionStore(engine)
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
+        self.identities = None if engine is None else SQLIdentityStore(engine)
+        self.links = None if engine is None else SQLLinkStore(engine)
 
     async def check(self) -> None:
         """Check that the database answers and has Stockade's tables.

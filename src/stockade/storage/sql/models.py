@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, DateTime, ForeignKey, Index, Integer, MetaData, String, Text, func
+from sqlalchemy import (
+    Boolean,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    true,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Constraints with names of their own can be changed by later migrations on every database.
@@ -34,6 +46,7 @@ class User(Base):
     is_active: Mapped[bool] = mapped_column(Boolean)
     token_epoch: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    email_verified: Mapped[bool] = mapped_column(Boolean, server_default=true())
 
 
 class Tenant(Base):
@@ -105,6 +118,7 @@ class APIClientRow(Base):
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    requests_per_minute: Mapped[int | None] = mapped_column(Integer)
 
 
 class APISecretRow(Base):
@@ -120,3 +134,48 @@ class APISecretRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class LinkRow(Base):
+    """A one-time link, with the digest of its token."""
+
+    __tablename__ = "stockade_one_time_links"
+    __table_args__ = (Index(None, "user_id"), Index(None, "tenant_id"), Index(None, "expires_at"))
+
+    purpose: Mapped[str] = mapped_column(String(20), primary_key=True)
+    # The account, the address, or tenant and address: it has one link for each purpose.
+    subject: Mapped[str] = mapped_column(String(300), primary_key=True)
+    email: Mapped[str] = mapped_column(String(254))
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    tenant_id: Mapped[str | None] = mapped_column(
+        ForeignKey("stockade_tenants.id", ondelete="CASCADE")
+    )
+    role: Mapped[str | None] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class IdentityRow(Base):
+    """What a provider calls the owner of an account."""
+
+    __tablename__ = "stockade_identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"), Index(None, "user_id"))
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    linked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class SpentRow(Base):
+    """The digest of something that works once and has been used."""
+
+    __tablename__ = "stockade_spent"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
