@@ -6,12 +6,23 @@ from typing import Protocol
 
 import pytest
 
+from stockade.core import Policy, SystemClock
 from stockade.core.limits import LimitRule
-from stockade.rate_limiting import LimitRequest, LimitStore
+from stockade.core.policy import combine
+from stockade.errors import RateLimitedError
+from stockade.events import EventLog
+from stockade.rate_limiting import (
+    LimitRequest,
+    LimitStore,
+    RateLimiter,
+    RateLimitingSettings,
+    rate_limit,
+)
 from stockade.rate_limiting.gcra import capacity_of, interval_of
 from stockade.rate_limiting.interfaces import LeaseStore, RefundStore
 from stockade.rate_limiting.models import Refund
 from stockade.storage import limit_store
+from tests.unit.rate_limiting.helpers import make_exchange, make_scope
 
 RULE = LimitRule(amount=5, window=3600)
 ASK = LimitRequest("{a}x", RULE)
@@ -121,3 +132,27 @@ async def test_a_place_that_is_renewed_stays(redis_url: str) -> None:
         while not await store.hold("{b}f", "two", limit=1, seconds=0.1):
             assert not await store.hold("{a}f", "two", limit=1, seconds=5)
     await store.close()
+
+
+async def test_a_limit_of_failures_over_each_store(store: Store) -> None:
+    """Successes in any number use nothing up, and failures as many as the limit lets fail."""
+    log = EventLog([], clock=SystemClock())
+    limiter = RateLimiter(store, settings=RateLimitingSettings(), events=log)
+    policy = combine([Policy(public=("open",)), rate_limit("3/hour", count={401}).policy])
+    limits = limiter.plan(policy, route="GET /x").before
+    assert limits is not None
+
+    async def ask(status: int, client: str = "192.0.2.1") -> bool:
+        exchange = make_exchange(client=client)
+        try:
+            await limiter.check(limits, exchange, make_scope())
+        except RateLimitedError:
+            return False
+        await limiter.settle(exchange, status)
+        return True
+
+    assert [await ask(200) for _ in range(10)] == [True] * 10
+    # Another address, since over a network what goes back is off by the time of a trip.
+    other = "192.0.2.2"
+    assert sum(await asyncio.gather(*(ask(401, other) for _ in range(10)))) == 3
+    assert not await ask(200, other)

@@ -273,7 +273,8 @@ def compile_parts(
 def compile_limits(limits: Sequence[BoundLimit]) -> CompiledLimits:
     """Compute what is the same for each request that has these limits."""
     limits = _with_names(limits)
-    plain = all(limit.rule.strategy is Strategy.GCRA for limit in limits)
+    # A request that takes nothing would have no debt to write the header from.
+    plain = all(limit.rule.strategy is Strategy.GCRA and limit.rule.cost for limit in limits)
     return CompiledLimits(
         limits=tuple(limits),
         policy_header=(RATE_LIMIT_POLICY, render_policies(limits)),

@@ -105,7 +105,7 @@ class CompiledLimits:
         limits: The limits; at least one.
         policy_header: The ``RateLimit-Policy`` header, which is the same for each response.
         charges: What a request takes from the bucket of each limit; none where a limit counts by
-            windows.
+            windows, or takes nothing.
         template: The ``RateLimit`` header with gaps for what remains and when more comes.
         units: For each limit, what remains at most once something was taken, and the microseconds
             in which one unit comes back.

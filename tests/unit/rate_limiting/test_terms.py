@@ -458,3 +458,23 @@ async def test_a_text_that_is_made_for_each_request(bench: Bench) -> None:
         "rate_limiting.no_rule",
         "rate_limiting.exceeded",
     ]
+
+
+async def test_headers_of_a_request_that_takes_nothing(bench: Bench) -> None:
+    """A bucket that nobody has taken from is full, and there is no time until there is more."""
+    limits = bench.limits(rate_limit("5/minute", cost=lambda: 0))
+    assert limits is not None
+    exchange = make_exchange()
+    await bench.limiter.check(limits, exchange, make_scope())
+    assert dict(exchange.headers)[b"ratelimit"] == b'"address:5/60s";r=5'
+
+
+async def test_headers_of_windows(bench: Bench) -> None:
+    """A window says what remains and when it is over."""
+    limits = bench.limits(rate_limit("5/minute", strategy="fixed-window"))
+    assert limits is not None
+    await bench.limiter.check(limits, make_exchange(), make_scope())
+    bench.clock.advance(20)
+    exchange = make_exchange()
+    await bench.limiter.check(limits, exchange, make_scope())
+    assert dict(exchange.headers)[b"ratelimit"] == b'"address:5/60s";r=3;t=40'
