@@ -70,6 +70,8 @@ class RateLimiter:
         # What stands in the older headers is known to the slower way alone.
         plain = isinstance(store, ImmediateStore) and not self._legacy
         self._charge = store.charge if plain and isinstance(store, ImmediateStore) else None
+        # To ask a store what it can do takes longer than most of what it does.
+        self._refunds = store if isinstance(store, RefundStore) else None
         self._events = events
         self._questions = Questions(events, self._clock)
         self._leases = Leases(store)
@@ -244,10 +246,9 @@ class RateLimiter:
             amount = min(each.charge, each.debt - gone)
             if amount > 0:
                 refunds.append(Refund(each.key, amount))
-        store = self._store
-        if refunds and isinstance(store, RefundStore):
+        if refunds and self._refunds is not None:
             try:
-                await store.give_back(refunds)
+                await self._refunds.give_back(refunds)
             except (StoreError, UnavailableError):
                 return
 

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Final
 
 from stockade.core.clock import Clock, SystemClock
-from stockade.core.limits import Strategy
+from stockade.core.limits import LimitRule, Strategy
 from stockade.rate_limiting.gcra import MICROSECONDS, capacity_of, stand, take
 from stockade.rate_limiting.leases import LocalPlaces
 from stockade.rate_limiting.models import Charge, LimitRequest, LimitState, Refund
@@ -158,23 +158,23 @@ class MemoryLimitStore:
         """Do the same where some of the buckets count by windows."""
         debts: dict[str, int] = {}
         windows: dict[str, Window] = {}
+        standing: list[int | Window] = []
         states: list[LimitState] = []
-        standing: list[LimitState] = []
         for request in requests:
             key, rule = request.key, request.rule
             if rule.strategy is Strategy.GCRA:
-                debt = debts.get(key, self._debt(request, now))
-                standing.append(stand(debt, rule))
+                debt = debts[key] if key in debts else self._debt(request, now)
+                standing.append(debt)
                 debts[key], state = take(debt, rule)
             else:
-                window = windows.get(key, self._windows.find(key, rule))
-                standing.append(stand_of_window(window, rule, now))
+                window = windows[key] if key in windows else self._windows.find(key, rule)
+                standing.append(window)
                 windows[key], state = take_from_window(window, rule, now)
             states.append(state)
         if not all(state.allowed for state in states):
             return [
-                before if state.allowed else state
-                for state, before in zip(states, standing, strict=True)
+                _stand(before, request.rule, now) if state.allowed else state
+                for request, state, before in zip(requests, states, standing, strict=True)
             ]
         for request, state in zip(requests, states, strict=True):
             if request.key in debts:
@@ -219,3 +219,9 @@ class MemoryLimitStore:
             sample.append(((bucket[0] - now) / bucket[1], key))
         if full:
             del self._buckets[min(sample)[1]]
+
+
+def _stand(before: int | Window, rule: LimitRule, now: int) -> LimitState:
+    if isinstance(before, int):
+        return stand(before, rule)
+    return stand_of_window(before, rule, now)
