@@ -7,11 +7,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import Final
 
 from stockade.core.limits import LimitRule
 from stockade.errors import StoreError, UnavailableError
 from stockade.rate_limiting.interfaces import LeaseStore, LimitStore
 from stockade.rate_limiting.support import innermost
+
+_TOGETHER: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,11 @@ class Leases:
     async def _renew(self, store: LeaseStore, pause: float) -> None:
         while True:
             await asyncio.sleep(pause)
-            held = tuple(self._held)
-            try:
-                await store.renew([(place.key, place.token) for place in held], seconds=pause * 3)
-            except (StoreError, UnavailableError):
-                # The next turn may find it back, before the places are free.
-                continue
+            held = [(place.key, place.token) for place in self._held]
+            # In parts, each of which has the time that a store has for an answer.
+            for first in range(0, len(held), _TOGETHER):
+                try:
+                    await store.renew(held[first : first + _TOGETHER], seconds=pause * 3)
+                except (StoreError, UnavailableError):
+                    # The next turn may find it back, before the places are free.
+                    continue

@@ -39,7 +39,10 @@ class Questions:
         """Return the bucket that a key function names, or None where it fails."""
         connection = connection_of(scope) if _takes(function) else None
         try:
-            return custom_key(_call(function, connection))
+            answer = _call(function, connection)
+            if inspect.iscoroutine(answer):
+                answer.close()
+            return custom_key(answer)
         except Exception as error:  # noqa: BLE001 - whatever a function of the application raises
             self.note("key", function, error, scope)
             return None

@@ -32,10 +32,12 @@ class EndingStore(MemoryLimitStore):
         self.renewed: list[tuple[str, str]] = []
         self.turn = asyncio.Event()
         self.away = False
+        self.largest = 0
 
     async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
         """Note who holds on to what."""
         self.renewed += leases
+        self.largest = max(self.largest, len(leases))
         self.turn.set()
         assert seconds >= 0
         if self.away:
@@ -61,6 +63,22 @@ async def test_a_place_is_renewed_while_it_is_held() -> None:
     assert set(store.renewed) == {(place.key, place.token)}
     await leases.release(place)
     assert leases._renewing is None
+
+
+async def test_many_places_are_renewed_in_parts() -> None:
+    """No renewal is so large that a store could not answer in time, and nobody is left out."""
+    store = EndingStore()
+    leases = Leases(store)
+    rule = LimitRule(amount=1000, window=0, unit=Unit.IN_FLIGHT)
+    places = {await leases.hold("{a}f", rule) for _ in range(200)}
+    async with asyncio.timeout(10):
+        while len(set(store.renewed)) < 200:
+            store.turn.clear()
+            await store.turn.wait()
+    assert store.largest <= 64
+    for place in places:
+        assert place is not None
+        await leases.release(place)
 
 
 async def test_giving_back_to_a_store_that_is_away() -> None:

@@ -247,7 +247,15 @@ def _unusable() -> object:
     return ["a", "list"]
 
 
-@pytest.mark.parametrize("key", [_broken, _unusable], ids=["raises", "no text"])
+async def _later() -> str:
+    return "a"
+
+
+def _waits() -> object:
+    return _later()
+
+
+@pytest.mark.parametrize("key", [_broken, _unusable, _waits], ids=["raises", "list", "coroutine"])
 @pytest.mark.parametrize("user", [None, "7"], ids=["stranger", "caller"])
 async def test_a_key_function_that_fails_frees_nobody(
     limiter: RateLimiter, recorder: Recorder, key: Callable[..., object], user: str | None
