@@ -196,6 +196,8 @@ class LimitPart:
         numbers = f"{rule.amount}/{rule.window}"
         # Until a function has said which limits hold, nobody knows.
         shown = "chosen" if rule.terms is not None and rule.terms.choose else f"{numbers}s"
+        if rule.unit is Unit.IN_FLIGHT:
+            shown = str(rule.amount)
         strategy = "" if rule.strategy is Strategy.GCRA else f":{rule.strategy}"
         unit = "" if rule.unit is Unit.REQUESTS else f":{rule.unit}"
         terms = self.rule.terms

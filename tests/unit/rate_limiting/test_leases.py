@@ -123,6 +123,9 @@ async def test_several_limits_hold_places_of_each_or_of_none() -> None:
     await limiter.leave(first)
     assert len(await limiter.enter(limits, exchange, make_scope())) == 2
     assert recorder.names() == ["rate_limiting.refused"] * 10
+    assert recorder.sink.named("rate_limiting.refused")[0].details == {
+        "limits": "address:1:in_flight"
+    }
 
 
 async def test_callers_have_places_of_their_own() -> None:
