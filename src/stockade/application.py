@@ -477,8 +477,10 @@ class Stockade:
         """Say what the start found: what is off by setting is never a silence."""
         plans = self._guard.plans.values()
         closed = sorted(plan.label for plan in plans if plan.access is Access.CLOSED)
+        dry = self._limits_on and self.settings.rate_limiting.dry_run
         switched = {
             "rate_limiting": self._limits_on,
+            "rate_limiting (it only counts)": not dry,
             "api_docs": self.settings.api_docs.is_served,
         }
         found = {
@@ -504,7 +506,7 @@ class Stockade:
     async def _stop(self) -> None:
         await self._wiring.close()
         self._pool.close()
-        await self._limiter.store.close()
+        await self._limiter.close()
         if self._attempts is not None and self._attempts is not self._limiter.store:
             await self._attempts.close()
         await self._databases.close()
@@ -809,14 +811,23 @@ class Stockade:
 
     def _make_limiter(self) -> RateLimiter:
         limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
-        return RateLimiter(self._limit_store(limits), settings=limits, events=self.events)
+        if limits.dry_run:
+            # What only counts refuses nobody for want of a store either.
+            limits = limits.model_copy(update={"failure": "open"})
+        return RateLimiter(
+            self._limit_store(limits),
+            settings=limits,
+            events=self.events,
+            clock=self._clock,
+            url=_reveal(self.settings.redis_url) or "memory://",
+        )
 
     def _make_attempts(self) -> LimitStore | None:
         """Make the store of attempts to sign in: while it is away, nobody signs in."""
         if not self._limits_on:
             return None
         limits = self.settings.rate_limiting
-        if limits.failure == "closed":
+        if limits.failure == "closed" and not limits.dry_run:
             return self._limiter.store
         return self._limit_store(limits.model_copy(update={"failure": "closed"}))
 

@@ -8,8 +8,12 @@ from threading import Lock
 from typing import Final
 
 from stockade.core.clock import Clock, SystemClock
+from stockade.core.limits import LimitRule, Strategy
 from stockade.rate_limiting.gcra import MICROSECONDS, capacity_of, stand, take
-from stockade.rate_limiting.models import Charge, LimitRequest, LimitState
+from stockade.rate_limiting.leases import LocalPlaces
+from stockade.rate_limiting.models import Charge, LimitRequest, LimitState, Refund
+from stockade.rate_limiting.windows import Window, stand_of_window, take_from_window
+from stockade.storage.memory.windows import WindowBuckets
 
 # Buckets looked at for each new one: two keep up with what expires, eight are a fair sample of what
 # is least worth keeping.
@@ -37,10 +41,17 @@ class MemoryLimitStore:
         self._monotonic = (clock or SystemClock()).monotonic
         self._max_keys = max_keys
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._windows = WindowBuckets(max_keys)
+        self._places = LocalPlaces()
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._buckets)
+        return len(self._buckets) + len(self._windows)
+
+    @property
+    def strategies(self) -> frozenset[Strategy]:
+        """Strategies by which it can count: all."""
+        return frozenset(Strategy)
 
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Take from all buckets, or from none where one of them has too little."""
@@ -75,11 +86,41 @@ class MemoryLimitStore:
         with self._lock:
             for key in [key for key in self._buckets if key.startswith(prefix)]:
                 del self._buckets[key]
+            self._windows.forget(prefix)
+        self._places.forget(prefix)
 
     def clear(self) -> None:
         """Forget all buckets."""
         with self._lock:
             self._buckets.clear()
+            self._windows.forget("")
+        self._places.forget("")
+
+    async def give_back(self, refunds: Sequence[Refund]) -> None:
+        """Take debts back that should not have been."""
+        with self._lock:
+            now = int(self._monotonic() * MICROSECONDS)
+            for refund in refunds:
+                bucket = self._buckets.get(refund.key)
+                if bucket is not None:
+                    full_at = max(now, bucket[0] - refund.amount)
+                    self._buckets[refund.key] = (full_at, bucket[1])
+
+    @property
+    def leases_end(self) -> bool:
+        """Whether a place that nobody renews becomes free: no, it ends with the process."""
+        return False
+
+    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
+        """Hold a place, unless all of them are held; False means that none was free."""
+        return await self._places.hold(key, token, limit=limit, seconds=seconds)
+
+    async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
+        """Do nothing: what is in memory ends with the process."""
+
+    async def release(self, key: str, token: str) -> None:
+        """Give a place back, if it is held."""
+        await self._places.release(key, token)
 
     async def ping(self) -> None:
         """Return: memory always answers."""
@@ -88,6 +129,8 @@ class MemoryLimitStore:
         """Do nothing: there is nothing to give back."""
 
     def _acquire(self, requests: Sequence[LimitRequest], *, now: int) -> list[LimitState]:
+        if any(request.rule.strategy is not Strategy.GCRA for request in requests):
+            return self._acquire_mixed(requests, now)
         if len(requests) == 1:
             return [self._acquire_one(requests[0], now)]
         debts: dict[str, int] = {}  # By key, so that a bucket that is named twice is charged twice.
@@ -110,6 +153,36 @@ class MemoryLimitStore:
             stand(debt, request.rule) if state.allowed else state
             for request, state, debt in zip(requests, states, standing, strict=True)
         ]
+
+    def _acquire_mixed(self, requests: Sequence[LimitRequest], now: int) -> list[LimitState]:
+        """Do the same where some of the buckets count by windows."""
+        debts: dict[str, int] = {}
+        windows: dict[str, Window] = {}
+        standing: list[int | Window] = []
+        states: list[LimitState] = []
+        for request in requests:
+            key, rule = request.key, request.rule
+            if rule.strategy is Strategy.GCRA:
+                debt = debts[key] if key in debts else self._debt(request, now)
+                standing.append(debt)
+                debts[key], state = take(debt, rule)
+            else:
+                window = windows[key] if key in windows else self._windows.find(key, rule)
+                standing.append(window)
+                windows[key], state = take_from_window(window, rule, now)
+            states.append(state)
+        if not all(state.allowed for state in states):
+            return [
+                _stand(before, request.rule, now) if state.allowed else state
+                for request, state, before in zip(requests, states, standing, strict=True)
+            ]
+        for request, state in zip(requests, states, strict=True):
+            if request.key in debts:
+                self._put(request, now + debts[request.key], now)
+            else:
+                window = windows[request.key]
+                self._windows.put(request.key, window, request.rule, left=state.remaining, now=now)
+        return states
 
     def _acquire_one(self, request: LimitRequest, now: int) -> LimitState:
         """Do the same for one bucket, which is what most requests ask for, at half the cost."""
@@ -146,3 +219,9 @@ class MemoryLimitStore:
             sample.append(((bucket[0] - now) / bucket[1], key))
         if full:
             del self._buckets[min(sample)[1]]
+
+
+def _stand(before: int | Window, rule: LimitRule, now: int) -> LimitState:
+    if isinstance(before, int):
+        return stand(before, rule)
+    return stand_of_window(before, rule, now)

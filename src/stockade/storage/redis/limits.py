@@ -13,9 +13,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
+from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError, StoreError
-from stockade.rate_limiting.models import LimitRequest, LimitState
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, unpack
+from stockade.storage.redis.windows import (
+    TAKE_WINDOWS,
+    TAKE_WINDOWS_SHA,
+    names_windows,
+    pack_windows,
+)
 
 try:
     from redis.asyncio import ConnectionPool, Redis
@@ -29,6 +37,8 @@ except ImportError as error:
 
 # The script holds up the server while it runs: 64 requests take it about half a millisecond.
 _MOST_TOGETHER: Final = 64
+# Connections for what is not counted: places and what goes back.
+_OTHER_TRIPS: Final = 4
 _GLOB = re.compile(r"([*?\[\]\\^-])")
 
 _Waiting = tuple[Sequence[LimitRequest], asyncio.Future[Sequence[LimitState]]]
@@ -51,6 +61,8 @@ class RedisLimitStore:
         self._senders: set[asyncio.Task[None]] = set()
         self._sending = 0  # Not their number: a sender that has left its loop counts no more.
         self._closed = False
+        # They wait in line, or many at once would ask for more connections than there are.
+        self._turn = asyncio.Semaphore(_OTHER_TRIPS)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -94,6 +106,58 @@ class RedisLimitStore:
         self._queue.append((requests, answer))
         self._start_sender()
         return await answer
+
+    @property
+    def strategies(self) -> frozenset[Strategy]:
+        """Strategies by which it can count: all."""
+        return frozenset(Strategy)
+
+    async def give_back(self, refunds: Sequence[Refund]) -> None:
+        """Take debts back that should not have been.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with self._turn, _errors(), self._client.pipeline(transaction=False) as pipeline:
+            for refund in refunds:
+                pipeline.eval(GIVE_BACK, 1, f"{self._prefix}{refund.key}", str(refund.amount))
+            await pipeline.execute()
+
+    @property
+    def leases_end(self) -> bool:
+        """Whether a place that nobody renews becomes free: yes, since a process may die."""
+        return True
+
+    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
+        """Hold a place, unless all of them are held; False means that none was free.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        name, lifetime = f"{self._prefix}{key}", str(int(seconds * 1000))
+        async with self._turn, _errors():
+            return bool(await self._client.eval(HOLD, 1, name, token, str(limit), lifetime))
+
+    async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
+        """Hold on to places, given as key and token; those that were lost stay so.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        lifetime = str(int(seconds * 1000))
+        async with self._turn, _errors(), self._client.pipeline(transaction=False) as pipeline:
+            for key, token in leases:
+                pipeline.eval(RENEW, 1, f"{self._prefix}{key}", token, lifetime)
+            await pipeline.execute()
+
+    async def release(self, key: str, token: str) -> None:
+        """Give a place back, if it is held.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with self._turn, _errors():
+            await self._client.zrem(f"{self._prefix}{key}", token)
 
     async def reset(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this; the empty prefix forgets them all.
@@ -176,13 +240,18 @@ class RedisLimitStore:
         return batch
 
     async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
-        keys, arguments = pack(batch, prefix=self._prefix)
+        script, name = TAKE, TAKE_SHA
+        if names_windows(batch):
+            script, name = TAKE_WINDOWS, TAKE_WINDOWS_SHA
+            keys, arguments = pack_windows(batch, prefix=self._prefix)
+        else:
+            keys, arguments = pack(batch, prefix=self._prefix)
         async with _errors():
             try:
-                reply = await self._client.evalsha(TAKE_SHA, len(keys), *keys, *arguments)
+                reply = await self._client.evalsha(name, len(keys), *keys, *arguments)
             except NoScriptError:
                 # The server has been restarted; this call brings the script along.
-                reply = await self._client.eval(TAKE, len(keys), *keys, *arguments)
+                reply = await self._client.eval(script, len(keys), *keys, *arguments)
         return unpack(reply, batch)
 
 
