@@ -49,7 +49,8 @@ def escape_csv(value: str) -> str:
     beginning of the text, also behind blanks, quotes and characters that are not seen, and before a
     tab or line break there. The same is done behind each comma, semicolon, tab and line break in
     the text, because a program that expects another separator begins a cell there. A text that is
-    a negative number and nothing else, such as ``-5``, is left alone. `unescape_csv` gives back each text.
+    a negative number and nothing else, such as ``-5``, is left alone. `unescape_csv` gives back
+    each text.
 
     Escape once, where the file is written, and quote each cell; `CSVWriter` does both.
 
