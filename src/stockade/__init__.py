@@ -3,6 +3,8 @@
 from stockade.application import Stockade
 from stockade.authorization import (
     require_admin_role,
+    require_all,
+    require_any,
     require_fresh,
     require_permission,
     require_role,
@@ -25,6 +27,8 @@ __all__ = [
     "public",
     "rate_limit",
     "require_admin_role",
+    "require_all",
+    "require_any",
     "require_fresh",
     "require_permission",
     "require_role",

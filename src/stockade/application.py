@@ -363,7 +363,7 @@ class Stockade:
         )
 
     def _grant(self, roles: frozenset[str]) -> frozenset[str]:
-        return permissions_of(roles, self.settings.authorization.roles)
+        return permissions_of(roles, self.settings.authorization.granted)
 
     def _make_outside_issuers(self) -> dict[str, OutsideIssuer]:
         settings = self.settings.authentication

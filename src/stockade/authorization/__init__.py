@@ -2,18 +2,24 @@
 
 from stockade.authorization.dependencies import (
     require_admin_role,
+    require_all,
+    require_any,
     require_fresh,
     require_permission,
     require_role,
 )
+from stockade.authorization.permissions import Permission
 from stockade.authorization.rules import decide, permissions_of
 from stockade.authorization.settings import AuthorizationSettings
 
 __all__ = [
     "AuthorizationSettings",
+    "Permission",
     "decide",
     "permissions_of",
     "require_admin_role",
+    "require_all",
+    "require_any",
     "require_fresh",
     "require_permission",
     "require_role",

@@ -8,7 +8,7 @@ from stockade.core.decision import Decision
 from stockade.core.identity import UserType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from stockade.core.identity import Principal
@@ -18,7 +18,7 @@ GRANTED: Final = Decision(granted=True, reason="authorization.granted")
 
 
 def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Decision:
-    """Decide on roles, permissions and the age of the sign-in, in this order.
+    """Decide on roles, permissions, alternatives and the age of the sign-in, in this order.
 
     A super administrator holds every role and permission, but no fresher sign-in than anybody else.
 
@@ -37,6 +37,12 @@ def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Dec
         missing = policy.permissions - principal.permissions
         if missing:
             return _refuse("authorization.permission_missing", {"needs": _words(missing)})
+        for group in policy.alternatives:
+            if not any(decide(each, principal, now=now).granted for each in group):
+                return _refuse(
+                    "authorization.no_alternative",
+                    {"needs": " | ".join(_needs(each) for each in group)},
+                )
     if policy.step_up is not None and (
         now is None or now - principal.authenticated_at > policy.step_up
     ):
@@ -50,6 +56,14 @@ def _refuse(reason: str, evidence: Mapping[str, str]) -> Decision:
     return Decision(granted=False, reason=reason, evidence=evidence)
 
 
+def _needs(policy: Policy) -> str:
+    """Name what a policy asks, for the evidence of a decision."""
+    parts = ["|".join(sorted(roles)) for roles in policy.roles]
+    parts += sorted(policy.permissions)
+    parts += [" | ".join(_needs(each) for each in group) for group in policy.alternatives]
+    return " & ".join(f"({part})" if " | " in part else part for part in parts) or "a caller"
+
+
 def _words(names: Iterable[str]) -> str:
     return ",".join(sorted(names)) or "none"
 
@@ -59,6 +73,9 @@ def covers(enforced: Policy, asked: Policy) -> bool:
     # Without a generator: it is asked for each request.
     for roles in asked.roles:
         if roles not in enforced.roles:
+            return False
+    for group in asked.alternatives:
+        if group not in enforced.alternatives:
             return False
     return asked.permissions <= enforced.permissions and (
         asked.step_up is None
@@ -73,5 +90,18 @@ def permissions_of(roles: frozenset[str], table: Mapping[str, frozenset[str]]) -
 
 def unknown_roles(policy: Policy, known: Iterable[str]) -> frozenset[str]:
     """Name the roles a policy asks for that do not exist; nobody could ever satisfy it."""
-    wanted = frozenset().union(*policy.roles) if policy.roles else frozenset()
+    wanted = frozenset[str]().union(*(roles for each in parts_of(policy) for roles in each.roles))
     return wanted - frozenset(known) - {UserType.SUPER_ADMIN}
+
+
+def named_permissions(policy: Policy) -> frozenset[str]:
+    """Name every permission that a policy asks for, also in one of its alternatives."""
+    return frozenset().union(*(each.permissions for each in parts_of(policy)))
+
+
+def parts_of(policy: Policy) -> Iterator[Policy]:
+    """Yield a policy and the policies in it, at any depth."""
+    yield policy
+    for group in policy.alternatives:
+        for each in group:
+            yield from parts_of(each)

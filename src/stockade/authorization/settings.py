@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from stockade.authorization.permissions import is_permission, resolve_roles
 from stockade.core.identity import TenantRole
+from stockade.errors import ConfigurationError
 
-_PERMISSION = re.compile(r"[a-z0-9_]+:[a-z0-9_*]+:[a-z0-9_*]+", re.ASCII)
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _check_permission(value: str) -> str:
-    if not _PERMISSION.fullmatch(value):
+    if not is_permission(value):
         message = "a permission reads scope:resource:action in lower case"
         raise ValueError(message)
     return value
@@ -28,6 +31,8 @@ class AuthorizationSettings(BaseModel):
     Attributes:
         roles: Every role that exists, with its permissions (``scope:resource:action``). A role that
             an endpoint asks for and that is not here stops the start.
+        inherits: Roles whose permissions a role has as well, at any distance. A role that is asked
+            for by name is not inherited.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,3 +40,17 @@ class AuthorizationSettings(BaseModel):
     roles: dict[str, frozenset[PermissionName]] = Field(
         default_factory=lambda: {str(role): frozenset[PermissionName]() for role in TenantRole}
     )
+    inherits: dict[str, frozenset[str]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_roles(self) -> Self:  # noqa: N804 - pydantic calls it on the instance
+        try:
+            resolve_roles(self.roles, self.inherits)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @cached_property
+    def granted(self) -> Mapping[str, frozenset[str]]:
+        """The permissions of each role, with those that it inherits."""
+        return resolve_roles(self.roles, self.inherits)

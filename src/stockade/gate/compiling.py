@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from stockade.authorization.rules import unknown_roles
+from stockade.authorization.rules import named_permissions, unknown_roles
 from stockade.core.decision import Decision
 from stockade.core.policy import Policy, combine
 from stockade.errors import ConfigurationError
@@ -54,7 +54,7 @@ class PlanCompiler:
         self._default = gate.default
         self._table = {entry: _to_policy(entry, given) for entry, given in gate.policies.items()}
         self._authorization = authorization
-        self._granted_anywhere = frozenset().union(*authorization.roles.values())
+        self._granted_anywhere = frozenset().union(*authorization.granted.values())
         self._limiter = limiter
         self._limits = validation.content_limits()
         self._codings = frozenset(each.encode("ascii") for each in validation.content_codings)
@@ -95,7 +95,7 @@ class PlanCompiler:
             access=access,
             policy=policy,
             optional=optional,
-            rules=bool(policy.roles or policy.permissions or policy.step_up),
+            rules=bool(policy.roles or policy.permissions or policy.alternatives or policy.step_up),
             before=limits.before,
             after=limits.after,
             # An open route has one limit, for a caller who is known from the start as well.
@@ -140,7 +140,7 @@ class PlanCompiler:
                 " (more: STOCKADE_AUTHORIZATION__ROLES)"
             )
             raise ConfigurationError(message)
-        orphans = policy.permissions - self._granted_anywhere
+        orphans = named_permissions(policy) - self._granted_anywhere
         if orphans:
             message = (
                 f"no role grants {', '.join(sorted(orphans))}, so nobody could ever call it:"
