@@ -9,6 +9,7 @@ from stockade.authorization import (
     require_permission,
     require_role,
 )
+from stockade.authorization.dependencies import unchecked
 from stockade.core.dependencies import current_principal, optional_principal
 from stockade.core.identity import Principal
 from stockade.gate.dependencies import body_limit, public
@@ -32,5 +33,6 @@ __all__ = [
     "require_fresh",
     "require_permission",
     "require_role",
+    "unchecked",
     "unlimited",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stockade.authentication import (
     AccessTokens,
@@ -48,6 +48,12 @@ from stockade.storage.limits import LimitedAttempts, guarded_limit_store
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
+from stockade.storage.sql.dependencies import (
+    AccessDependency,
+    ObjectLoader,
+    Watches,
+    check_loaders,
+)
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.web import ClientAddresses, HostAllowList, security_headers
 from stockade.web.errors import ErrorAnswers
@@ -68,10 +74,12 @@ if TYPE_CHECKING:
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
-    from stockade.gate.tree import Tree
+    from stockade.gate.tree import Leaf, Tree
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
+    from stockade.storage.sql.dependencies import LoadOption
 
+_Model = TypeVar("_Model")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -93,6 +101,8 @@ class Stockade:
     Attributes:
         session: Dependency that gives an endpoint a session of its caller's tenant; the endpoint
             commits, and what it does not commit is rolled back.
+        access: Dependency that gives an endpoint the `ObjectAccess` of its caller, which checks
+            objects by the rules of their models.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
@@ -124,7 +134,13 @@ class Stockade:
             tenancy=settings.tenancy,
             events=self.events,
         )
-        self.session = TenantSessionDependency(self._databases.make_session)
+        self._watches = Watches(
+            self._databases.guards, mode=settings.authorization.object_checks, events=self.events
+        )
+        self.session = TenantSessionDependency(
+            self._databases.make_session, watch=self._watches.watched
+        )
+        self.access = AccessDependency(self._watches)
         self._accounts = accounts or self._databases.accounts
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
@@ -211,6 +227,41 @@ class Stockade:
         # Whatever is added to the application before its first request ends up inside of the wall.
         app.build_middleware_stack = build_behind_the_wall  # type: ignore[method-assign]  # Starlette has no hook for this.
 
+    def load(
+        self,
+        model: type[_Model],
+        parameter: str,
+        *,
+        action: str = "read",
+        lock: bool = False,
+        options: Sequence[LoadOption] = (),
+    ) -> ObjectLoader[_Model]:
+        """Make a dependency that gives the object that a path names, if the caller may use it.
+
+        It loads through the session of the caller's tenant and asks the model's rule. What is not
+        there, another tenant's or not to be read is answered 404, all alike.
+
+        Args:
+            model: Class of the object.
+            parameter: Name of the path parameter that holds its key.
+            action: What the caller wants with it, as `stockade.authorization.policy` names it.
+            lock: Whether the row stays as it was checked until the transaction ends
+                (``FOR UPDATE``).
+            options: Options of the query, such as ``selectinload``.
+
+        Raises:
+            ConfigurationError: The key of the model can't be read from a path.
+        """
+        return ObjectLoader(
+            model,
+            parameter,
+            action=action,
+            lock=lock,
+            options=options,
+            session=self.session,
+            watches=self._watches,
+        )
+
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
         return [] if self._binder is None else list(self._guard.plans.values())
@@ -257,6 +308,7 @@ class Stockade:
         binder.bind()
         self._require_accounts()
         self._require_places(binder.tree)
+        self._require_policies()
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._headers)
         await prove_limits(self._limiter)
@@ -272,7 +324,11 @@ class Stockade:
         switched = {
             "rate_limiting": self._limits_on,
             "api_docs": self.settings.api_docs.is_served,
+            "object_checks": self.settings.authorization.object_checks != "off",
         }
+        without: tuple[str, ...] = ()
+        if self.settings.authorization.models_without_policy == "warn":
+            without = tuple(self._databases.find_unguarded())
         found = {
             "environment": str(self.settings.environment),
             "routes": str(len(plans)),
@@ -280,6 +336,8 @@ class Stockade:
             "closed_for_want_of_a_policy": ", ".join(closed),
             "unbounded_input": "; ".join(self._requests.warnings),
             "columns_that_overflow": "; ".join(self._columns.warnings),
+            "models_without_policy": ", ".join(without),
+            "object_checks": "warn" if self.settings.authorization.object_checks == "warn" else "",
             "columns_compared": ", ".join(self._columns.compared),
         }
         return {name: value for name, value in found.items() if value}
@@ -301,6 +359,18 @@ class Stockade:
             message = (
                 f"{needs[0]} needs a signed-in caller, but there are no accounts: set "
                 "STOCKADE_DATABASE_URL or pass accounts="
+            )
+            raise ConfigurationError(message)
+
+    def _require_policies(self) -> None:
+        if self.settings.authorization.models_without_policy != "refuse":
+            return
+        found = self._databases.find_unguarded()
+        if found:
+            message = "\n".join(
+                f"{name} belongs to tenants and has no rules: write them with @policy, or call"
+                f' open_within_tenant({name}, "reason")'
+                for name in found
             )
             raise ConfigurationError(message)
 
@@ -458,10 +528,14 @@ class Stockade:
             answers=ErrorAnswers(self.events, self._requests.describe),
             answering=gate.answering_middleware,
             docs_origins=settings.api_docs.connect_origins,
-            check_leaf=self._requests.check,
+            check_leaf=self._check_leaf,
             allow_debug=not settings.environment.is_deployed,
             events=events or self.events,
         )
+
+    def _check_leaf(self, leaf: Leaf, plan: Plan) -> list[str]:
+        problems = [] if leaf.dependant is None else check_loaders(leaf.dependant, leaf.template)
+        return self._requests.check(leaf, plan) + [f"{leaf.label}: {each}" for each in problems]
 
     def _make_limiter(self) -> RateLimiter:
         limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})

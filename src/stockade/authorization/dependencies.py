@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from stockade.authorization.permissions import is_permission
 from stockade.authorization.rules import covers, decide
 from stockade.core.clock import SystemClock
-from stockade.core.dependencies import CurrentPrincipal, caller_of
+from stockade.core.dependencies import CurrentPrincipal, PolicyMark, caller_of
 from stockade.core.exchange import require_exchange
 from stockade.core.identity import Principal, TenantRole
 from stockade.core.policy import Policy, combine, either
@@ -25,6 +25,7 @@ from stockade.errors import ConfigurationError, ForbiddenError, StepUpRequiredEr
 if TYPE_CHECKING:
     from stockade.core.decision import Decision
 
+_SHORTEST_REASON = 3
 _clock = SystemClock()
 
 
@@ -156,6 +157,22 @@ def require_fresh(max_age: timedelta) -> RequiredCaller:
         message = "require_fresh() needs a positive age"
         raise ConfigurationError(message)
     return RequiredCaller(Policy(step_up=max_age, origins=(f"require_fresh({max_age})",)))
+
+
+def unchecked(reason: str) -> PolicyMark:
+    """Let an endpoint, or all of a router, use guarded objects without a check.
+
+    Args:
+        reason: Why that is right; it is shown in the audit.
+
+    Raises:
+        ConfigurationError: The reason is missing.
+    """
+    given: object = reason
+    if not isinstance(given, str) or len(given.strip()) < _SHORTEST_REASON:
+        message = 'unchecked() needs a reason in words: @unchecked("counts notes, shows none")'
+        raise ConfigurationError(message)
+    return PolicyMark(Policy(unchecked=(reason,), origins=("unchecked",)))
 
 
 def raise_refusal(decision: Decision, policy: Policy) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -33,6 +33,11 @@ class AuthorizationSettings(BaseModel):
             an endpoint asks for and that is not here stops the start.
         inherits: Roles whose permissions a role has as well, at any distance. A role that is asked
             for by name is not inherited.
+        object_checks: What happens when a handler uses objects of a model with rules and checks
+            none of them: ``refuse`` holds the answer back and refuses writes, ``warn`` records an
+            event, ``off`` does nothing.
+        models_without_policy: What happens at the start when a model belongs to tenants and has
+            neither rules nor a reason to have none: ``refuse``, ``warn`` or ``off``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +46,8 @@ class AuthorizationSettings(BaseModel):
         default_factory=lambda: {str(role): frozenset[PermissionName]() for role in TenantRole}
     )
     inherits: dict[str, frozenset[str]] = Field(default_factory=dict)
+    object_checks: Literal["refuse", "warn", "off"] = "refuse"
+    models_without_policy: Literal["refuse", "warn", "off"] = "warn"
 
     @model_validator(mode="after")
     def _check_roles(self) -> Self:  # noqa: N804 - pydantic calls it on the instance

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stockade.core.decision import Decision
     from stockade.core.identity import Principal
     from stockade.core.policy import Policy
+    from stockade.core.watching import ObjectWatch
     from stockade.errors import DeniedError
 
 SCOPE_KEY: Final = "stockade"
@@ -67,6 +68,8 @@ class Exchange:
         principal: The verified caller, if any.
         route: Path template of the route that serves the request, with all prefixes; never the
             requested path.
+        watch: Knows which guarded objects were touched and checked; None where nothing is watched.
+        withheld: Why no answer may leave; the answer of this refusal takes its place.
         headers: Response headers that layers ask for, such as ``RateLimit``.
         body_limit: Most bytes of the request body.
         body_read: Bytes of the body read up to now.
@@ -96,6 +99,8 @@ class Exchange:
         "request_id",
         "route",
         "scheme",
+        "watch",
+        "withheld",
     )
 
     # Python takes twice as long where the arguments are named, and every request makes one.
@@ -122,6 +127,8 @@ class Exchange:
         self.has_content = False
         self.planted = False
         self.from_proxy = False
+        self.watch: ObjectWatch | None = None
+        self.withheld: DeniedError | None = None
 
 
 def find_exchange(scope: Mapping[str, Any]) -> Exchange | None:

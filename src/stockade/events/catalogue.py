@@ -84,6 +84,11 @@ _KINDS = (
         "A known caller lacks a role, a permission or a fresh sign-in.",
     ),
     EventKind(
+        "authorization.object_unchecked",
+        logging.ERROR,
+        "A handler used guarded objects without a check; its answer or its write was refused.",
+    ),
+    EventKind(
         "tenancy.refused",
         logging.WARNING,
         "A statement or an object would have crossed a tenant's line.",

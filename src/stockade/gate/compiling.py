@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from stockade.authorization.masking import masks_in
 from stockade.authorization.rules import named_permissions, unknown_roles
 from stockade.core.decision import Decision
 from stockade.core.policy import Policy, combine
@@ -130,6 +131,16 @@ class PlanCompiler:
         policy = combine([*collect(leaf), *named.values()])
         self._check_names(policy)
         return policy
+
+    def check_masks(self, leaf: Leaf) -> list[str]:
+        """Return what is wrong with the masked fields of a leaf's answer, a line for each."""
+        adapter = getattr(getattr(leaf.holder, "response_field", None), "_type_adapter", None)
+        try:
+            for policy in masks_in(getattr(adapter, "core_schema", None)):
+                self._check_names(policy)
+        except ConfigurationError as error:
+            return [f"{leaf.label}: {error}"]
+        return []
 
     def _check_names(self, policy: Policy) -> None:
         unknown = unknown_roles(policy, self._authorization.roles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stockade.core.acting import ACTING
 from stockade.core.exchange import Exchange
 from stockade.core.problems import INTERNAL
 from stockade.gate.guard import REFUSALS
@@ -50,7 +51,11 @@ class Gate:
         except REFUSALS as error:
             await guard.serve_refusal(error, scope, receive, send)
             return
-        await self.inner(scope, receive, send)
+        acting = ACTING.set(exchange.principal)
+        try:
+            await self.inner(scope, receive, send)
+        finally:
+            ACTING.reset(acting)
 
 
 async def _refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:

@@ -58,6 +58,10 @@ class IsolatedCompiler(SQLCompiler):
     """A compiler for which a table is only ever the rows of one tenant.
 
     `isolate_compiler` puts it in front of the compiler of a dialect.
+
+    Attributes:
+        touched_tables: Every table that the statement reads or writes.
+        written_tables: Those that it writes.
     """
 
     plans: ClassVar[Mapping[Table, TablePlan]]
@@ -68,6 +72,8 @@ class IsolatedCompiler(SQLCompiler):
         self, dialect: Any, statement: ClauseElement | None, *args: Any, **kw: Any
     ) -> None:
         self._stockade_statement = statement
+        self.touched_tables: set[Table] = set()
+        self.written_tables: set[Table] = set()
         if statement is not None:
             self._refuse_foreign_compilers(statement)
         super().__init__(dialect, statement, *args, **kw)
@@ -101,6 +107,7 @@ class IsolatedCompiler(SQLCompiler):
                 "it is not in the metadata that isolation was built from; use the mapped model",
                 reason="unknown_table",
             )
+        self.touched_tables.add(plan.table)
         return plan
 
     # Reading: a table in a FROM clause is a filtered sub-select of the same name.
@@ -177,7 +184,9 @@ class IsolatedCompiler(SQLCompiler):
     # Writing: the tenant is part of what is written, and of what is matched.
 
     def _target(self, statement: Any) -> TablePlan:
-        return self._plan(target_table(statement))
+        plan = self._plan(target_table(statement))
+        self.written_tables.add(plan.table)
+        return plan
 
     def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:
         """Render an INSERT whose tenant is the session's, whatever the statement says."""

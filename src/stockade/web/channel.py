@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from stockade.core.exchange import SCOPE_KEY
 from stockade.core.problems import UNDECIDED, Problem, problem_for
 from stockade.errors import BodyTooLargeError
+from stockade.events import event_name_for
 from stockade.web.responses import is_slash_redirect, send_problem
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _MESSAGE_TOO_BIG: Final = 1009  # RFC 6455, section 7.4.1
 _POLICY_VIOLATION: Final = 1008
+_SERVER_ERROR: Final = 500
 _SUCCESS: Final = range(200, 300)
 _REQUEST_ID: Final = b"x-request-id"
 
@@ -136,6 +138,7 @@ class Channel:
                 and decision is not None
                 and decision.granted
                 and self._exchange.body_refusal is None
+                and self._exchange.withheld is None
             ):
                 headers = self._complete(message.get("headers", ()))
                 return self._send({**message, "headers": headers})
@@ -149,6 +152,10 @@ class Channel:
             await self._start(message)
         elif kind == "websocket.accept" and not self._is_granted():
             await self._refuse_socket()
+        elif kind == "websocket.send" and self._exchange.withheld is not None:
+            self._record_withheld(self._exchange.withheld)
+            self._replaced = True
+            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         else:
             await self._send(message)
 
@@ -162,6 +169,10 @@ class Channel:
             # has in store for others stays inside.
             self._record("gate.undecided", "gate.answer_after_refusal")
             await self._replace(UNDECIDED)
+        elif exchange.withheld is not None and message["status"] != _SERVER_ERROR:
+            # Also a redirect or an error of the handler's own may tell of what nobody has checked.
+            self._record_withheld(exchange.withheld)
+            await self._replace(problem_for(exchange.withheld))
         elif (
             exchange.body_refusal is not None
             and message["status"] != (problem := problem_for(exchange.body_refusal)).status
@@ -170,6 +181,9 @@ class Channel:
             await self._replace(problem)
         else:
             await self._send({**message, "headers": self._complete(message.get("headers", ()))})
+
+    def _record_withheld(self, error: DeniedError) -> None:
+        self._record(event_name_for(error.reason), error.reason)
 
     def _is_granted(self) -> bool:
         decision = self._exchange.decision
