@@ -50,6 +50,7 @@ from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.storage.sql.dependencies import (
     AccessDependency,
+    CrossingDependency,
     ObjectLoader,
     Watches,
     check_loaders,
@@ -103,6 +104,8 @@ class Stockade:
             commits, and what it does not commit is rolled back.
         access: Dependency that gives an endpoint the `ObjectAccess` of its caller, which checks
             objects by the rules of their models.
+        cross_tenant: Dependency that lets a super administrator open sessions of any tenant, each
+            with a reason and an end.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
@@ -141,6 +144,9 @@ class Stockade:
             self._databases.make_session, watch=self._watches.watched
         )
         self.access = AccessDependency(self._watches)
+        self.cross_tenant = CrossingDependency(
+            self._databases.make_session, self._watches, clock=self._clock, events=self.events
+        )
         self._accounts = accounts or self._databases.accounts
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()

@@ -6,6 +6,7 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
+from stockade.core.identity import UserType
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -81,9 +82,12 @@ def _check_names(
     if unknown:
         message = f"inherits names roles that are not in roles: {', '.join(sorted(unknown))}"
         raise ConfigurationError(message)
-    folded: dict[str, str] = {}
+    folded: dict[str, str] = {UserType.SUPER_ADMIN: UserType.SUPER_ADMIN}
     for role in roles:
         other = folded.setdefault(role.strip().casefold(), role)
+        if other == UserType.SUPER_ADMIN:
+            message = "super_admin is a kind of account and no role: give the role another name"
+            raise ConfigurationError(message)
         if other != role:
             # Whoever gives out one of the two by hand is sure to take the other one day.
             message = f"two roles differ in nothing but their case ({other}, {role}): keep one"

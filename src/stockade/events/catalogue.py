@@ -93,6 +93,9 @@ _KINDS = (
         logging.WARNING,
         "A statement or an object would have crossed a tenant's line.",
     ),
+    EventKind(
+        "tenancy.crossed", logging.WARNING, "A super administrator began to work in a tenant."
+    ),
     EventKind("rate_limiting.refused", logging.WARNING, "A limit is used up."),
     EventKind(
         "rate_limiting.store_failed",

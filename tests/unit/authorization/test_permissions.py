@@ -44,8 +44,10 @@ def test_a_role_has_the_permissions_of_all_it_reaches(inherits: dict[str, frozen
         (["a"], {"b": {"a"}}),
         (["admin", "Admin"], {}),
         (["admin", "admin "], {}),
+        (["super_admin"], {}),
+        (["Super_Admin"], {}),
     ],
-    ids=["itself", "circle", "unknown", "unknown-heir", "case", "space"],
+    ids=["itself", "circle", "unknown", "unknown-heir", "case", "space", "kind", "kind-case"],
 )
 def test_a_table_that_cannot_be_meant_is_refused(
     roles: list[str], inherits: dict[str, set[str]]

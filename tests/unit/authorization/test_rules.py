@@ -186,3 +186,10 @@ def test_without_a_time_no_sign_in_is_fresh() -> None:
     asked = Policy(step_up=timedelta(seconds=60))
     assert not decide(asked, make_principal(), now=None).granted
     assert decide(Policy(), make_principal(), now=None).granted
+
+
+def test_a_role_of_that_name_is_no_super_admin() -> None:
+    """What stands above tenants is the kind of the account, whatever a store calls its roles."""
+    policy = Policy(roles=(frozenset({"super_admin"}),))
+    assert not decide(policy, make_principal(frozenset({"super_admin"})), now=NOW).granted
+    assert decide(policy, make_principal(super_admin=True), now=NOW).granted

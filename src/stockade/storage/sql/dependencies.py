@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
 
 from fastapi import Depends, Path
@@ -24,8 +25,10 @@ from stockade.authorization.objects import (
 )
 from stockade.core.dependencies import caller_of
 from stockade.core.exchange import require_exchange
+from stockade.core.identity import UserType
 from stockade.core.policy import Policy, attach_to_dependency
 from stockade.errors import NotFoundError
+from stockade.storage.sql.crossing import TenantCrossing, require_super_admin
 from stockade.storage.sql.object_keys import key_type_of
 from stockade.storage.sql.watching import REASON, Watch
 
@@ -34,9 +37,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Table
 
+    from stockade.core.clock import Clock
     from stockade.core.decision import Decision
     from stockade.core.exchange import Exchange
-    from stockade.core.identity import Principal
+    from stockade.core.identity import Principal, TenantId
     from stockade.core.watching import ObjectWatch
     from stockade.events import EventLog
 
@@ -122,6 +126,53 @@ class AccessDependency:
         return ObjectAccess(caller_of(exchange), self._watches.of(exchange))
 
 
+class CrossingDependency:
+    """Dependency that lets a super administrator work in any tenant.
+
+    Args:
+        make_session: Makes a session of a tenant.
+        watches: Makes the watch of a request.
+        clock: Source of time.
+        events: Where each crossing is recorded.
+    """
+
+    def __init__(
+        self,
+        make_session: Callable[[TenantId | None], AsyncSession],
+        watches: Watches,
+        *,
+        clock: Clock,
+        events: EventLog,
+    ) -> None:
+        self._make_session = make_session
+        self._watches = watches
+        self._clock = clock
+        self._events = events
+        roles = (frozenset({str(UserType.SUPER_ADMIN)}),)
+        attach_to_dependency(self, Policy(roles=roles, origins=("stockade.cross_tenant",)))
+
+    async def __call__(self, connection: HTTPConnection) -> TenantCrossing:
+        """Return what opens sessions of other tenants.
+
+        Raises:
+            UnauthenticatedError: Nobody is signed in.
+            ForbiddenError: The caller is no super administrator in person.
+            ConfigurationError: The request did not come through Stockade.
+        """
+        exchange = require_exchange(connection.scope)
+        principal = caller_of(exchange)
+        require_super_admin(principal)
+        return TenantCrossing(
+            principal,
+            self._make_session,
+            watch=self._watches.of(exchange),
+            report=partial(self._watches.report, connection),
+            clock=self._clock,
+            events=self._events,
+            scope=connection.scope,
+        )
+
+
 class Watches:
     """Make one watch for each request that has to be watched.
 
@@ -163,10 +214,15 @@ class Watches:
         try:
             yield
         finally:
-            left = watch.unchecked()
-            if left and self._mode == "warn":
-                details = {"models": ",".join(left)}
-                self._events.emit(REASON, scope=connection.scope, reason=REASON, details=details)
+            self.report(connection)
+
+    def report(self, connection: HTTPConnection) -> None:
+        """Record what a request left unchecked, where nothing is refused."""
+        watch = self.of(require_exchange(connection.scope))
+        left = [] if watch is None or self._mode != "warn" else watch.take_unchecked()
+        if left:
+            details = {"models": ",".join(left)}
+            self._events.emit(REASON, scope=connection.scope, reason=REASON, details=details)
 
 
 class ObjectLoader(Generic[_Model]):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stockade.core.exchange import Exchange
 
 REASON: Final = "authorization.object_unchecked"
-_KEY: Final = "stockade_watch"
+WATCH_KEY: Final = "stockade_watch"
 
 
 class Watch:
@@ -52,7 +52,7 @@ class Watch:
 
     def attach(self, session: AsyncSession) -> None:
         """Watch a session, before it is used."""
-        session.sync_session.info[_KEY] = self
+        session.sync_session.info[WATCH_KEY] = self
 
     def approve(self, instance: object, action: str) -> None:
         """Note that an object was checked and may be used for an action."""
@@ -65,9 +65,12 @@ class Watch:
         self._checked.update(model.__mro__)
         self._settle()
 
-    def unchecked(self) -> list[str]:
-        """Name the models of which something was touched and nothing checked, or not enough."""
-        return sorted(model.__name__ for model in self._touched - self._checked | self._failed)
+    def take_unchecked(self) -> list[str]:
+        """Name, once, the models of which something was touched and too little checked."""
+        left = self._touched - self._checked | self._failed
+        self._touched -= left
+        self._failed -= left
+        return sorted(model.__name__ for model in left)
 
     def touch(self, tables: Iterable[Table], written: Iterable[Table]) -> None:
         """Note the tables of a statement that is about to run.
@@ -140,7 +143,7 @@ def _look(  # noqa: PLR0917 - the signature of the event.
     context: Any,  # noqa: ANN401 - an ExecutionContext, or None
     executemany: bool,  # noqa: ARG001, FBT001
 ) -> None:
-    watch = connection.get_execution_options().get(_KEY)
+    watch = connection.get_execution_options().get(WATCH_KEY)
     if watch is not None:
         compiled = context.compiled
         watch.touch(compiled.touched_tables, compiled.written_tables)
@@ -151,15 +154,15 @@ def _bind_connection(
     session: Session, _transaction: SessionTransaction, connection: Connection
 ) -> None:
     """Tell the connection who watches, as long as its transaction lasts."""
-    watch = session.info.get(_KEY)
+    watch = session.info.get(WATCH_KEY)
     if watch is not None:
-        connection.execution_options(**{_KEY: watch})
+        connection.execution_options(**{WATCH_KEY: watch})
 
 
 @event.listens_for(TenantSession, "before_flush")
 def _check_objects(session: Session, _context: object, _instances: object) -> None:
     """Hold the handler to checking each object that it makes, changes or deletes."""
-    watch = session.info.get(_KEY)
+    watch = session.info.get(WATCH_KEY)
     if watch is not None:
         changed = (each for each in session.dirty if session.is_modified(each))
         for instance in (*session.new, *session.deleted, *changed):
