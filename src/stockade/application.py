@@ -26,7 +26,10 @@ from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
+from stockade.authorization.routes import TenantServices, make_tenants_router
+from stockade.authorization.tenants import Invitations, Tenants
 from stockade.core.clock import SystemClock
+from stockade.core.identity import TenantRole
 from stockade.crypto import KeyRing
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
@@ -55,6 +58,8 @@ from stockade.storage.sql.dependencies import (
     Watches,
     check_loaders,
 )
+from stockade.storage.sql.sessions import SQLSessionStore
+from stockade.storage.switching import SessionSwitch
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.web import ClientAddresses, HostAllowList, security_headers
 from stockade.web.errors import ErrorAnswers
@@ -71,6 +76,7 @@ if TYPE_CHECKING:
     from stockade.authentication import AccountStore
     from stockade.authentication.interfaces import APIClientStore, SessionStore
     from stockade.authentication.outside_issuers import OutsideIssuer
+    from stockade.authorization.interfaces import InvitationHook
     from stockade.core.clock import Clock
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
@@ -96,6 +102,8 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        on_invitation: Sends invitations into tenants, such as by mail; without it the route that
+            makes one shows its token, once.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -109,6 +117,8 @@ class Stockade:
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
+            ``app.include_router``.
+        tenants_router: The routes of tenants, their members and invitations, for
             ``app.include_router``.
         events: Where every layer records what it refuses.
 
@@ -124,6 +134,7 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        on_invitation: InvitationHook | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -178,6 +189,11 @@ class Stockade:
             guard=self._cross_site,
         )
 
+        self._on_invitation = on_invitation
+        self._tenant_services: TenantServices | None = None
+        self.tenants_router: APIRouter = make_tenants_router(
+            self._require_tenants, events=self.events
+        )
         self.keys_router: APIRouter = make_keys_router(
             self._tokens.keys, open_policy=public("public keys are for everybody")
         )
@@ -382,6 +398,8 @@ class Stockade:
 
     def _require_places(self, tree: Tree) -> None:
         """Refuse memory as a place for what other processes have to know."""
+        if any(leaf.name == "stockade:tenants" for leaf in tree.leaves):
+            self._require_tenants()
         if not self.settings.environment.is_deployed:
             return
         names = {leaf.name for leaf in tree.leaves}
@@ -419,6 +437,48 @@ class Stockade:
                 throttle=self._make_throttle(self._accounts),
             )
         return self._services
+
+    def _require_tenants(self) -> TenantServices:
+        store, invitations = self._databases.tenants, self._databases.invitations
+        accounts, sessions = self._databases.accounts, self._sessions
+        if (
+            store is None
+            or invitations is None
+            or accounts is None
+            or accounts is not self._accounts
+        ):
+            message = (
+                "tenants_router is for Stockade's own accounts: set STOCKADE_DATABASE_URL and leave"
+                " accounts= out"
+            )
+            raise ConfigurationError(message)
+        if not isinstance(sessions, SQLSessionStore | MemorySessionStore):
+            message = "tenants_router is for Stockade's own sessions: leave sessions= out"
+            raise ConfigurationError(message)
+        settings = self.settings.authorization
+        missing = {str(TenantRole.OWNER), str(TenantRole.MEMBER)} - settings.roles.keys()
+        if missing:
+            message = (
+                f"tenants_router needs the role {', '.join(sorted(missing))}: add it to"
+                " STOCKADE_AUTHORIZATION__ROLES"
+            )
+            raise ConfigurationError(message)
+        if self._tenant_services is None:
+            tenants = Tenants(store, settings)
+            self._tenant_services = TenantServices(
+                tenants=tenants,
+                invitations=Invitations(
+                    invitations,
+                    tenants,
+                    store,
+                    keys=self._keys,
+                    settings=settings,
+                    clock=self._clock,
+                ),
+                switch=SessionSwitch(accounts, sessions, self._tokens, clock=self._clock),
+                hook=self._on_invitation,
+            )
+        return self._tenant_services
 
     def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
         if self._attempts is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -38,6 +39,10 @@ class AuthorizationSettings(BaseModel):
             event, ``off`` does nothing.
         models_without_policy: What happens at the start when a model belongs to tenants and has
             neither rules nor a reason to have none: ``refuse``, ``warn`` or ``off``.
+        tenant_creation: Who may make a tenant by the routes: ``super_admin`` or ``everybody``.
+        tenants_per_account: How many tenants one account may own and make a further one.
+        invitation_lifetime: How long an invitation holds, at most 30 days.
+        invitations_per_tenant: How many invitations of one tenant hold at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +53,12 @@ class AuthorizationSettings(BaseModel):
     inherits: dict[str, frozenset[str]] = Field(default_factory=dict)
     object_checks: Literal["refuse", "warn", "off"] = "refuse"
     models_without_policy: Literal["refuse", "warn", "off"] = "warn"
+    tenant_creation: Literal["super_admin", "everybody"] = "super_admin"
+    tenants_per_account: Annotated[int, Field(ge=1, le=1000)] = 20
+    invitation_lifetime: Annotated[
+        timedelta, Field(ge=timedelta(minutes=1), le=timedelta(days=30))
+    ] = timedelta(days=7)
+    invitations_per_tenant: Annotated[int, Field(ge=1, le=10_000)] = 100
 
     @model_validator(mode="after")
     def _check_roles(self) -> Self:  # noqa: N804 - pydantic calls it on the instance

@@ -89,6 +89,11 @@ _KINDS = (
         "A handler used guarded objects without a check; its answer or its write was refused.",
     ),
     EventKind(
+        "authorization.membership_changed",
+        logging.INFO,
+        "A tenant was made, or somebody joined, left, switched or got another role.",
+    ),
+    EventKind(
         "tenancy.refused",
         logging.WARNING,
         "A statement or an object would have crossed a tenant's line.",

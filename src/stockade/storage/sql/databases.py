@@ -11,6 +11,7 @@ from stockade.storage.sql.api_clients import SQLAPIClientStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
 from stockade.storage.sql.migrate import check_schema
 from stockade.storage.sql.sessions import SQLSessionStore
+from stockade.storage.sql.tenants import SQLInvitationStore, SQLTenantStore
 from stockade.storage.sql.watching import guards_of, watch_statements
 from stockade.tenancy import Isolation, TenantScoped
 
@@ -53,6 +54,8 @@ class Databases:
         self.accounts = None if engine is None else SQLAccountStore(engine)
         self.sessions = None if engine is None else SQLSessionStore(engine)
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
+        self.tenants = None if engine is None else SQLTenantStore(engine)
+        self.invitations = None if engine is None else SQLInvitationStore(engine)
 
     async def check(self) -> None:
         """Check that the database answers and has Stockade's tables.
