@@ -334,7 +334,7 @@ def test_an_account_owns_so_many(tmp_path: Path) -> None:
 
 
 def test_a_hook_sends_the_invitation(tmp_path: Path) -> None:
-    """Where something sends it, the answer shows no token; where that fails, no invitation holds."""
+    """Where something sends it, no answer shows the token; where that fails, none holds."""
     world = World(tmp_path)
     fails: list[bool] = []
 
