@@ -5,7 +5,8 @@ import sys
 from getpass import getpass
 
 from stockade import Settings
-from stockade.authentication import BcryptHasher
+from stockade.authentication import PasswordPolicy
+from stockade.authentication.hashers import choose_hasher
 from stockade.errors import ConfigurationError, StoreError
 from stockade.storage.sql import (
     NewAccount,
@@ -16,19 +17,17 @@ from stockade.storage.sql import (
 )
 from stockade.storage.sql.engines import store_errors
 
-# For a password that stands alone (NIST SP 800-63B-4, section 3.1.1.2).
-SHORTEST_PASSWORD = 15
-
 
 async def add_account(settings: Settings, email: str, company: str, role: str) -> None:
     if settings.database_url is None:
         message = "no database: set STOCKADE_DATABASE_URL"
         raise ConfigurationError(message)
     password = getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    if len(password) < SHORTEST_PASSWORD:
-        message = f"a password has at least {SHORTEST_PASSWORD} characters"
+    problems = PasswordPolicy(settings.authentication).check(password, context=(email, company))
+    if problems:
+        message = " ".join(problem.message for problem in problems)
         raise ConfigurationError(message)
-    hasher = BcryptHasher(cost=settings.authentication.bcrypt_cost)
+    hasher = choose_hasher(settings.authentication)
     account = NewAccount(email=email, password_hash=hasher.hash(password))
     engine = make_engine(settings.database_url.get_secret_value())
     try:

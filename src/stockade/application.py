@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from stockade.account_wiring import AccountWiring
 from stockade.authentication import (
     AccessTokens,
     BearerAuthenticator,
@@ -17,19 +18,30 @@ from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
 from stockade.authentication.discovery import HTTPReader
 from stockade.authentication.hashers import choose_hasher
+from stockade.authentication.interfaces import LeakedKeyStore
+from stockade.authentication.introspection import Introspector
+from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
+from stockade.authentication.routes_accounts import make_account_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
+from stockade.authentication.routes_introspection import make_introspection_router
+from stockade.authentication.routes_invitations import make_invitation_router
 from stockade.authentication.routes_keys import make_keys_router
+from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
+from stockade.authentication.routes_passwords import make_password_router
+from stockade.authentication.routes_registration import make_registration_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
+from stockade.authorization.explaining import Explanation, Step, explain
 from stockade.authorization.routes import TenantServices, make_tenants_router
 from stockade.authorization.tenants import Invitations, Tenants
 from stockade.core.clock import SystemClock
-from stockade.core.identity import TenantRole
+from stockade.core.decision import Decision
+from stockade.core.identity import Principal, TenantId, TenantRole
 from stockade.crypto import KeyRing
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
@@ -49,6 +61,7 @@ from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.storage.sql.dependencies import (
@@ -66,7 +79,7 @@ from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
@@ -74,10 +87,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import AccountStore
-    from stockade.authentication.interfaces import APIClientStore, SessionStore
+    from stockade.authentication.account_services import AccountServices
+    from stockade.authentication.interfaces import APIClientStore, LinkStore, SessionStore
+    from stockade.authentication.mails import AccountMails
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.authorization.interfaces import InvitationHook
     from stockade.core.clock import Clock
+    from stockade.core.interfaces import Authenticator
+    from stockade.core.mail import Mailer
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
@@ -87,6 +104,7 @@ if TYPE_CHECKING:
     from stockade.storage.sql.dependencies import LoadOption
 
 _Model = TypeVar("_Model")
+_StandIns = TypeVar("_StandIns", bound="Authenticator")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -104,6 +122,9 @@ class Stockade:
         api_clients: Where programs and their keys live; the same holds for them.
         on_invitation: Sends invitations into tenants, such as by mail; without it the route that
             makes one shows its token, once.
+        links: Where one-time links live; the same holds for them.
+        mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
+        mails: Writes the mails of accounts; in words of our own unless given.
         sinks: Where events go; the logger ``stockade.events`` unless given.
         clock: Source of time.
 
@@ -116,10 +137,20 @@ class Stockade:
             with a reason and an end.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        leaked_keys_router: The route by which scanners report leaked keys of programs, for
+            ``app.include_router``.
+        introspection_router: The route by which services ask about tokens, for
+            ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
             ``app.include_router``.
         tenants_router: The routes of tenants, their members and invitations, for
             ``app.include_router``.
+        password_router: The routes of forgotten and changed passwords, for ``app.include_router``.
+        registration_router: The routes of those who make an account by themselves, for
+            ``app.include_router``.
+        account_router: The routes by which people change the address of their account, and close
+            it, for ``app.include_router``.
+        invitation_router: The routes of invitations into a tenant, for ``app.include_router``.
         events: Where every layer records what it refuses.
 
     Raises:
@@ -135,6 +166,9 @@ class Stockade:
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
         on_invitation: InvitationHook | None = None,
+        links: LinkStore | None = None,
+        mailer: Mailer | None = None,
+        mails: AccountMails | None = None,
         sinks: Sequence[EventSink] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -163,6 +197,15 @@ class Stockade:
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
         self._api_keys = APIKeys(self._keys)
+        self._wiring = AccountWiring(
+            settings,
+            keys=self._keys,
+            links=links or (own and own.links) or MemoryLinkStore(),
+            mailer=mailer,
+            mails=mails,
+            events=self.events,
+            clock=self._clock,
+        )
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
         self._attempts = self._make_attempts()
@@ -193,6 +236,31 @@ class Stockade:
         self._tenant_services: TenantServices | None = None
         self.tenants_router: APIRouter = make_tenants_router(
             self._require_tenants, events=self.events
+        )
+        self.password_router: APIRouter = make_password_router(
+            self._require_account_services,
+            open_policy=public("whoever has lost the password can't sign in"),
+        )
+        self.registration_router: APIRouter = make_registration_router(
+            self._require_account_services,
+            open_policy=public("whoever registers has no account yet"),
+        )
+        self.account_router: APIRouter = make_account_router(
+            self._require_account_services,
+            open_policy=public("a link in a mail is enough"),
+        )
+        self.invitation_router: APIRouter = make_invitation_router(
+            self._require_account_services,
+            open_policy=public("whoever is invited may have no account yet"),
+        )
+        self.leaked_keys_router: APIRouter = make_leaked_keys_router(
+            self._require_leaked_keys,
+            reporters=LeakReporters(settings.authentication.leak_reporter_keys),
+            open_policy=public("a report of leaked keys is believed by its signature"),
+            events=self.events,
+        )
+        self.introspection_router: APIRouter = make_introspection_router(
+            self._require_introspector, settings=settings.authentication, events=self.events
         )
         self.keys_router: APIRouter = make_keys_router(
             self._tokens.keys, open_policy=public("public keys are for everybody")
@@ -284,6 +352,99 @@ class Stockade:
             watches=self._watches,
         )
 
+    def stand_in(
+        self, put_in_front: Callable[[Authenticator, CrossSiteGuard | None, Clock], _StandIns]
+    ) -> _StandIns:
+        """Put something in front of what authenticates callers; for `stockade.testing`.
+
+        Args:
+            put_in_front: Takes what is in place, the guard against other sites and the source of
+                time, and returns what is to be in its place.
+
+        Returns:
+            What is in place now.
+
+        Raises:
+            ConfigurationError: The application is deployed, or has no Stockade.
+        """
+        if self.settings.environment.is_deployed:
+            message = (
+                "callers are made up in the environments local and test alone: set"
+                " STOCKADE_ENVIRONMENT=test where tests run"
+            )
+            raise ConfigurationError(message)
+        if self._binder is None:
+            message = "call stockade.install(app) first"
+            raise ConfigurationError(message)
+        standing = put_in_front(self._guard.authenticator, self._cross_site, self._clock)
+        self._guard.authenticator = standing
+        return standing
+
+    def explain(self, principal: Principal, route: str) -> Explanation:
+        """Say why a caller may call a route, or why not; it permits nothing.
+
+        Args:
+            principal: The caller, such as from `find_principal`.
+            route: Method and path template, such as ``GET /notes/{note_id}``.
+
+        Raises:
+            ConfigurationError: There is no such route, or the application has not started.
+        """
+        for plan in self.plans():
+            verbs, _, rest = plan.label.partition(" ")
+            method, _, template = route.partition(" ")
+            if plan.route == template and rest.startswith(template) and method in verbs.split(","):
+                break
+        else:
+            message = 'there is no such route: name method and template, "GET /notes/{note_id}"'
+            raise ConfigurationError(message)
+        settings, now = self.settings.authorization, self._clock.now()
+        found = explain(plan.policy, principal, settings=settings, now=now)
+        if plan.access is Access.CLOSED:
+            step = Step("a policy", held=False, because="the route has none, and is closed to all")
+            return Explanation(Decision(granted=False, reason="gate.no_policy"), (step,))
+        if plan.access is not Access.PRINCIPAL:
+            because = "; ".join(plan.policy.public) or "HTTP Basic stands in front of it"
+            return Explanation(plan.granted, (Step("nobody in particular", True, because),))  # noqa: FBT003 - a step that holds
+        first = Step("somebody signed in", True, principal.email or principal.user_id)  # noqa: FBT003
+        return Explanation(found.decision, (first, *found.steps))
+
+    async def find_principal(
+        self, email: str, tenant_id: TenantId | None = None
+    ) -> Principal | None:
+        """Return an account as a caller, with the roles that it has now; it signs nobody in.
+
+        Its sign-in counts as having just happened.
+
+        Args:
+            email: Address of the account.
+            tenant_id: Its active tenant; its default one unless given.
+
+        Returns:
+            The caller; None where there is no such account, it may not act, or is no member.
+
+        Raises:
+            StoreError: The accounts are away.
+        """
+        account = None if self._accounts is None else await self._accounts.find_by_email(email)
+        if account is not None and self._accounts is not None and tenant_id is not None:
+            account = await self._accounts.find_by_id(account.user_id, tenant_id)
+        if account is None or not account.active or tenant_id not in {None, account.tenant_id}:
+            return None
+        return Principal(
+            user_id=account.user_id,
+            email=account.email,
+            user_type=account.user_type,
+            tenant_id=account.tenant_id,
+            roles=account.roles,
+            permissions=self._grant(account.roles),
+            authenticated_at=self._clock.now(),
+        )
+
+    def permissions_of(self, roles: frozenset[str]) -> frozenset[str]:
+        """Return the permissions that follow from roles."""
+        return self._grant(roles)
+
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
         return [] if self._binder is None else list(self._guard.plans.values())
@@ -365,6 +526,7 @@ class Stockade:
         return {name: value for name, value in found.items() if value}
 
     async def _stop(self) -> None:
+        await self._wiring.close()
         self._pool.close()
         await self._limiter.store.close()
         if self._attempts is not None and self._attempts is not self._limiter.store:
@@ -398,11 +560,20 @@ class Stockade:
 
     def _require_places(self, tree: Tree) -> None:
         """Refuse memory as a place for what other processes have to know."""
-        if any(leaf.name == "stockade:tenants" for leaf in tree.leaves):
+        names = {leaf.name for leaf in tree.leaves}
+        self._wiring.require_ready(names, self._accounts)
+        if "stockade:tenants" in names:
             self._require_tenants()
+        if any(leaf.name == "stockade:leaked-keys" for leaf in tree.leaves):
+            self._require_leaked_keys()
+            if not self.settings.authentication.leak_reporter_keys:
+                message = (
+                    "leaked_keys_router believes nobody: set"
+                    " STOCKADE_AUTHENTICATION__LEAK_REPORTER_KEYS"
+                )
+                raise ConfigurationError(message)
         if not self.settings.environment.is_deployed:
             return
-        names = {leaf.name for leaf in tree.leaves}
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
@@ -423,7 +594,12 @@ class Stockade:
         if self._services is None:
             settings = self.settings.authentication
             self._services = SignInServices(
-                sign_in=PasswordSignIn(self._accounts, self._hasher, self._pool),
+                sign_in=PasswordSignIn(
+                    self._accounts,
+                    self._hasher,
+                    self._pool,
+                    verified_email=settings.verified_email_required,
+                ),
                 sessions=Sessions(
                     self._sessions,
                     self._accounts,
@@ -480,6 +656,27 @@ class Stockade:
             )
         return self._tenant_services
 
+    def _require_account_services(self) -> AccountServices:
+        attempts = self._attempts
+        return self._wiring.require_services(
+            self._accounts,
+            self._require_services(),
+            hasher=self._hasher,
+            pool=self._pool,
+            attempts=None if attempts is None else LimitedAttempts(attempts),
+        )
+
+    def _require_introspector(self) -> Introspector:
+        return Introspector(
+            self._accounts or _NoAccounts(),
+            self._sessions,
+            access=self._tokens,
+            sessions=self._require_services().sessions,
+            permissions_of=self._grant,
+            settings=self.settings.authentication,
+            clock=self._clock,
+        )
+
     def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
         if self._attempts is None:
             return None
@@ -497,6 +694,13 @@ class Stockade:
         return APIClients(
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _require_leaked_keys(self) -> LeakedKeys:
+        store = self._api_clients
+        if not isinstance(store, LeakedKeyStore):
+            message = "leaked_keys_router needs find_by_digests and end_secret in api_clients"
+            raise ConfigurationError(message)
+        return LeakedKeys(store, keys=self._api_keys, clock=self._clock)
 
     def _grant(self, roles: frozenset[str]) -> frozenset[str]:
         return permissions_of(roles, self.settings.authorization.granted)

@@ -9,6 +9,7 @@ from stockade.authentication.errors import (
 from stockade.authentication.interfaces import AccountStore
 from stockade.authentication.models import Account, IssuedToken
 from stockade.authentication.passwords import BcryptHasher, HashingPool
+from stockade.authentication.policy import PasswordPolicy
 from stockade.authentication.settings import AuthenticationSettings
 from stockade.authentication.sign_in import PasswordSignIn
 from stockade.authentication.tokens import AccessTokens
@@ -25,6 +26,7 @@ __all__ = [
     "InvalidCredentialsError",
     "InvalidTokenError",
     "IssuedToken",
+    "PasswordPolicy",
     "PasswordSignIn",
     "PasswordTooLongError",
     "current_principal",

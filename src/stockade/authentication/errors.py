@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from stockade.errors import StockadeError, StoreError, UnauthenticatedError
+from stockade.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    InvalidRequestError,
+    StockadeError,
+    StoreError,
+    UnauthenticatedError,
+)
 
 
 class PasswordTooLongError(StockadeError):
@@ -17,6 +24,12 @@ class PasswordTooLongError(StockadeError):
     def __init__(self, *, limit: int) -> None:
         super().__init__(f"a password may have at most {limit} bytes")
         self.limit = limit
+
+
+class BreachCheckError(StoreError):
+    """A collection of stolen passwords does not answer; the message says what came instead."""
+
+    code = "breach_check"
 
 
 class IssuerError(StoreError):
@@ -59,9 +72,43 @@ class ReusedTokenError(InvalidTokenError):
 
 
 class InvalidKeyError(UnauthenticatedError):
-    """Client identifier and API key do not belong together, or no longer hold."""
+    """Client identifier and API key do not belong together, or no longer hold.
+
+    Args:
+        reason: Reason code for the event log.
+        challenge: Value of the ``WWW-Authenticate`` header: the scheme that the client used.
+    """
 
     code = "invalid_api_key"
 
-    def __init__(self, *, reason: str) -> None:
-        super().__init__(reason=reason, challenge="ApiKey")
+    def __init__(self, *, reason: str, challenge: str = "ApiKey") -> None:
+        super().__init__(reason=reason, challenge=challenge)
+
+
+class InvalidLinkError(InvalidInputError):
+    """A one-time link does not hold: made up, used, over, or for something else."""
+
+    code = "invalid_link"
+
+
+class WrongPasswordError(ForbiddenError):
+    """Somebody who is signed in gave another password than the account's."""
+
+    code = "wrong_password"
+
+
+class PasswordRefusedError(InvalidRequestError):
+    """A new password breaks a rule.
+
+    Args:
+        rule: Stable code of the rule, for the client.
+        message: The rule in words, without anything that was submitted.
+        pointer: Where the password stands (RFC 6901).
+    """
+
+    code = "password_refused"
+
+    def __init__(self, *, rule: str, message: str, pointer: str) -> None:
+        super().__init__(
+            reason="authentication.password_refused", rule=rule, message=message, pointer=pointer
+        )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from stockade.core.identity import UserId, UserType
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from stockade.core.identity import TenantId, UserId, UserType
+    from stockade.core.identity import TenantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class Account:
         token_epoch: Number that is raised to end all tokens issued so far.
         tenant_id: The tenant that `roles` belong to; None where the account is in no tenant.
         roles: Roles in that tenant.
+        email_verified: Whether the owner has shown that the address is theirs, or whoever made the
+            account vouches for it.
     """
 
     user_id: UserId
@@ -34,6 +39,28 @@ class Account:
     token_epoch: int
     tenant_id: TenantId | None
     roles: frozenset[str]
+    email_verified: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """An account that is to be made.
+
+    Args:
+        email: Address; kept in lower case.
+        password_hash: Hash as a hasher made it.
+        user_type: Kind of account.
+        user_id: Identifier; drawn at random unless given.
+        email_verified: Whether the address is known to be the owner's.
+        membership: The tenant that it begins in, which is its default one, and its role there.
+    """
+
+    email: str
+    password_hash: str = field(repr=False)
+    user_type: UserType = UserType.USER
+    user_id: UserId = field(default_factory=lambda: UserId(str(uuid.uuid4())))
+    email_verified: bool = True
+    membership: tuple[TenantId, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +182,8 @@ class APIClient:
         expires_at: When it ends by itself, if it does.
         revoked_at: When it was ended before that, if it was.
         last_used_at: When it last called, to the minute.
+        requests_per_minute: Limit of its own over all routes without limits of their own; None
+            keeps the default ones.
     """
 
     client_id: str
@@ -168,6 +197,7 @@ class APIClient:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,3 +223,33 @@ class StoredAPIClient:
 
     client: APIClient
     secrets: tuple[APISecret, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLink:
+    """What a store knows of a one-time link, beside the digest of its token.
+
+    Args:
+        purpose: What it is for.
+        email: The address that it is about.
+        user_id: Whose it is; None where there is no account yet.
+        state: Digest of what must not have changed when it is used.
+        created_at: When it was made.
+        expires_at: When it ends.
+        membership: The tenant that it leads into, and the role there.
+    """
+
+    purpose: str
+    email: str
+    user_id: UserId | None
+    state: str = field(repr=False)
+    created_at: datetime
+    expires_at: datetime
+    membership: tuple[TenantId, str] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What has one link for each purpose: an account, an address, or an address in a tenant."""
+        if self.user_id is not None:
+            return self.user_id
+        return self.email if self.membership is None else f"{self.membership[0]} {self.email}"

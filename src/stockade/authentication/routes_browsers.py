@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stockade.authentication.browsers import CrossSiteGuard
+    from stockade.authentication.models import Session
     from stockade.authentication.routes_sessions import SignInServices
     from stockade.core.dependencies import PolicyMark
     from stockade.events import EventLog
@@ -82,8 +83,7 @@ def add_browser_routes(
         session, cookie = await found.sessions.begin_in_browser(account, client)
         details = {"user_id": account.user_id}
         events.emit("authentication.login_succeeded", scope=request.scope, details=details)
-        age = int((session.expires_at - session.created_at).total_seconds())
-        return _answer(f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {_ATTRIBUTES}")
+        return answer_session(session, cookie)
 
     @router.post("/sign-out", name="stockade:sign-out", status_code=204)
     async def sign_out(request: Request, caller: _Caller) -> Response:
@@ -110,6 +110,12 @@ def add_browser_routes(
             raise NotFoundError(reason="authentication.session_unknown")
         response.headers.update(NO_STORE)
         return CSRFToken(csrf_token=guard.token_of(caller.session_id))
+
+
+def answer_session(session: Session, cookie: str) -> Response:
+    """Give a browser the cookie of a session that has begun."""
+    age = int((session.expires_at - session.created_at).total_seconds())
+    return _answer(f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {_ATTRIBUTES}")
 
 
 def _describe(request: Request) -> BrowserRequest:

@@ -284,6 +284,28 @@ class Sessions:
             return
         await self.end(token.session_id)
 
+    async def find_by_token(self, value: str) -> tuple[Session, datetime]:
+        """Return the living session whose current refresh token this is, and when it ends.
+
+        Args:
+            value: The token; untrusted.
+
+        Raises:
+            InvalidTokenError: It is no token of ours, was exchanged already, or its session has
+                ended.
+            StoreError: The sessions are away.
+        """
+        token = self._refresh.read(value)
+        stored = await self._store.find(token.session_id)
+        current = self._refresh.digests(token)
+        if stored is None or not any(compare_digest(stored.digest, each) for each in current):
+            raise InvalidTokenError(reason="authentication.session_over")
+        session = stored.session
+        ends = min(session.expires_at, session.last_used_at + self._settings.session_idle_lifetime)
+        if session.revoked_at is not None or self._clock.now() >= ends:
+            raise InvalidTokenError(reason="authentication.session_over")
+        return session, ends
+
     async def end_by_token(self, value: str) -> str | None:
         """End the session of a refresh token, and return which one that was (RFC 7009).
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stockade.authentication.errors import InvalidCredentialsError
+from stockade.authentication.errors import InvalidCredentialsError, PasswordTooLongError
 from stockade.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from stockade.authentication.hashers import PasswordHasher
     from stockade.authentication.interfaces import AccountStore
     from stockade.authentication.models import Account
-    from stockade.authentication.passwords import HashingPool
+    from stockade.authentication.passwords import HashingPool, PasswordHasher
 
 # Longer input can't belong to an account; it is cut off before any work (RFC 5321, section
 # 4.5.3.1.3).
@@ -26,12 +25,21 @@ class PasswordSignIn:
         accounts: Where accounts live.
         hasher: Checks passwords.
         pool: Runs the check off the event loop.
+        verified_email: Whether the address has to be known to be the owner's.
     """
 
-    def __init__(self, accounts: AccountStore, hasher: PasswordHasher, pool: HashingPool) -> None:
+    def __init__(
+        self,
+        accounts: AccountStore,
+        hasher: PasswordHasher,
+        pool: HashingPool,
+        *,
+        verified_email: bool = False,
+    ) -> None:
         self._accounts = accounts
         self._hasher = hasher
         self._pool = pool
+        self._verified_email = verified_email
 
     async def sign_in(self, email: str, password: str) -> Account:
         """Return the account.
@@ -51,19 +59,31 @@ class PasswordSignIn:
         if account is None:
             raise InvalidCredentialsError(reason="authentication.unknown_account")
         if not matches:
-            raise InvalidCredentialsError(reason="authentication.wrong_password")
+            raise InvalidCredentialsError(reason=self._reason_of(account.password_hash))
         if not account.active:
             raise InvalidCredentialsError(reason="authentication.account_inactive")
+        if self._verified_email and not account.email_verified:
+            raise InvalidCredentialsError(reason="authentication.email_unverified")
         await self._upgrade(account, password)
         return account
+
+    def _reason_of(self, stored: str) -> str:
+        """Tell a hash that can't be read from a wrong password, for whoever runs the application.
+
+        Django marks an account without a password by an exclamation mark.
+        """
+        if not stored or stored.startswith("!") or self._hasher.reads(stored):
+            return "authentication.wrong_password"
+        return "authentication.unreadable_hash"
 
     async def _upgrade(self, account: Account, password: str) -> None:
         if not self._hasher.needs_rehash(account.password_hash):
             return
         try:
             new = await self._pool.run(self._hasher.hash, password)
-        except UnavailableError:
-            # The password was right; the next sign-in can upgrade its hash.
+        except (UnavailableError, PasswordTooLongError):
+            # The password was right. The next sign-in can upgrade its hash, unless the way that is
+            # chosen now would not read all of it: then the hash that it has goes on.
             return
         await self._accounts.replace_password_hash(
             account.user_id, old=account.password_hash, new=new

@@ -222,7 +222,7 @@ def _add_member_routes(
 def _add_invitation_routes(
     router: APIRouter, services: Callable[[], TenantServices], record: _Recorder
 ) -> None:
-    @router.get("/invitations", name="stockade:invitations")
+    @router.get("/invitations", name="stockade:tenant-invitations")
     async def list_invitations(caller: _Caller) -> list[InvitationView]:
         """List the invitations into the active tenant."""
         found = await services().invitations.list_for(caller)
@@ -230,7 +230,7 @@ def _add_invitation_routes(
 
     @router.post(
         "/invitations",
-        name="stockade:invite",
+        name="stockade:tenant-invite",
         status_code=201,
         response_model=NewInvitationView,
     )
@@ -256,14 +256,16 @@ def _add_invitation_routes(
         view = NewInvitationView(**_view(invitation).model_dump(), token=token)
         return JSONResponse(view.model_dump(mode="json"), status_code=201, headers=_NO_STORE)
 
-    @router.delete("/invitations/{invitation_id}", name="stockade:invitation-end", status_code=204)
+    @router.delete(
+        "/invitations/{invitation_id}", name="stockade:tenant-invitation-end", status_code=204
+    )
     async def revoke(request: Request, invitation_id: UUID, caller: _Caller) -> Response:
         """Take an invitation into the active tenant back."""
         await services().invitations.revoke(caller, str(invitation_id))
         record(request, "authorization.invitation_revoked", invitation=str(invitation_id))
         return Response(status_code=204)
 
-    @router.post("/invitations/accept", name="stockade:invitation-accept")
+    @router.post("/invitations/accept", name="stockade:tenant-invitation-accept")
     async def accept(request: Request, body: AcceptRequest, caller: _Caller) -> TenantView:
         """Join the tenant that an invitation to the caller's own address leads into."""
         found = services()

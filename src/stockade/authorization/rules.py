@@ -43,7 +43,7 @@ def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Dec
             if not any(decide(each, principal, now=now).granted for each in group):
                 return _refuse(
                     "authorization.no_alternative",
-                    {"needs": " | ".join(_needs(each) for each in group)},
+                    {"needs": " | ".join(needs_of(each) for each in group)},
                 )
     if policy.step_up is not None and (
         now is None or now - principal.authenticated_at > policy.step_up
@@ -58,11 +58,11 @@ def _refuse(reason: str, evidence: Mapping[str, str]) -> Decision:
     return Decision(granted=False, reason=reason, evidence=evidence)
 
 
-def _needs(policy: Policy) -> str:
+def needs_of(policy: Policy) -> str:
     """Name what a policy asks, for the evidence of a decision."""
     parts = ["|".join(sorted(roles)) for roles in policy.roles]
     parts += sorted(policy.permissions)
-    parts += [" | ".join(_needs(each) for each in group) for group in policy.alternatives]
+    parts += [" | ".join(needs_of(each) for each in group) for group in policy.alternatives]
     return " & ".join(f"({part})" if " | " in part else part for part in parts) or "a caller"
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from stockade.cli.loops import run
-from stockade.cli.output import make_console
+from stockade.cli.output import make_wide_console
 from stockade.cli.targets import load_target
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from stockade.application import Stockade
     from stockade.gate.plans import Plan
 
 _COLUMNS = ("ROUTE", "ACCESS", "NEEDS", "LIMITS")
-# Wider than any table: in a pipe each route stays on one line.
-_PIPE_WIDTH = 10_000
 
 
 def check(
@@ -32,15 +31,20 @@ def check(
 
     The database, if there is one, must be there and up to date.
     """
-    stockade = _find_stockade(load_target(target), target)
+    stockade = find_stockade(load_target(target), target)
     found = run(_prove(stockade))
-    console = _make_console()
+    console = make_wide_console()
     _print_plans(console, stockade.plans())
     _print_exceptions(console, stockade)
     _print_summary(console, len(stockade.plans()), found)
 
 
-def _find_stockade(application: object, target: str) -> Stockade:
+def find_stockade(application: object, target: str) -> Stockade:
+    """Return the Stockade of an application.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
     from stockade.application import Stockade
     from stockade.gate.binder import INSTALLED
 
@@ -58,13 +62,6 @@ async def _prove(stockade: Stockade) -> dict[str, str]:
         await stockade.stop()
 
 
-def _make_console() -> Console:
-    console = make_console()
-    if console.is_terminal:
-        return console
-    return Console(width=_PIPE_WIDTH, highlight=False, emoji=False, markup=False)
-
-
 def _print_plans(console: Console, plans: list[Plan]) -> None:
     table = Table(*_COLUMNS, box=None, pad_edge=False)
     for plan in sorted(plans, key=lambda plan: (plan.route, plan.label)):
@@ -76,6 +73,9 @@ def _print_exceptions(console: Console, stockade: Stockade) -> None:
     """Print what is excused, with the reason, and what a setting lets pass: a line for each."""
     for excuse in sorted(map(str, stockade.excuses())):
         console.print(Text(f"excused: {excuse}"))
+    for plan in stockade.plans():
+        for reason in plan.policy.unchecked:
+            console.print(Text(f"unchecked objects: {plan.label}: {reason}"))
     for warning in stockade.warnings():
         console.print(Text(f"let pass by setting: {warning}"))
 
@@ -90,9 +90,13 @@ def _print_summary(console: Console, routes: int, found: dict[str, str]) -> None
 
 def describe_needs(plan: Plan) -> str:
     """Say what a caller needs beside being signed in, or why nothing is asked."""
+    from stockade.authorization.rules import needs_of
+    from stockade.core.policy import Policy
+
     policy = plan.policy
     parts = ["|".join(sorted(roles)) for roles in policy.roles]
     parts += sorted(policy.permissions)
+    parts += [needs_of(Policy(alternatives=(group,))) for group in policy.alternatives]
     if policy.step_up is not None:
         parts.append(f"a sign-in within {policy.step_up}")
     return ", ".join(parts or policy.public) or "-"
@@ -106,4 +110,7 @@ def describe_limits(plan: Plan) -> str:
         if compiled is not None
         for limit in compiled.limits
     ]
+    programs = None if plan.after is None else plan.after.programs
+    if programs is not None:
+        names += [limit.name for limit in programs.usual.limits if limit not in programs.others]
     return ", ".join(names or plan.policy.unlimited) or "off"

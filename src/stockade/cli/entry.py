@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import stockade
-from stockade.cli import check, database, demo, keys
+from stockade.cli import apikeys, check, database, demo, explain, fastapi_users, keys, users
 from stockade.cli.output import PROGRAM, make_console, print_error
 from stockade.errors import ConfigurationError, StoreError
 
@@ -23,8 +23,12 @@ app = typer.Typer(
 )
 app.command(name="check")(check.check)
 app.command(name="demo")(demo.demo)
+app.command(name="explain")(explain.explain)
+app.add_typer(apikeys.app, name="apikeys")
 app.add_typer(database.app, name="db")
+database.app.command(name="import-fastapi-users")(fastapi_users.import_fastapi_users)
 app.add_typer(keys.app, name="keys")
+app.add_typer(users.app, name="users")
 
 
 def _print_version(wanted: bool) -> None:

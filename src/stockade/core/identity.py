@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NewType
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stockade.core.limits import LimitRule
+
 UserId = NewType("UserId", str)
 TenantId = NewType("TenantId", str)
 
@@ -58,6 +60,8 @@ class Principal:
         authenticated_at: When it last gave its password or factor, not when the token was issued
             (OpenID Connect ``auth_time``).
         session_id: The session that the request belongs to, if any.
+        limits: Limits of its own, in the place of the default ones; for a program that was given
+            some.
     """
 
     user_id: UserId
@@ -69,6 +73,7 @@ class Principal:
     method: AuthenticationMethod = AuthenticationMethod.BEARER
     authenticated_at: datetime = field(default=datetime.fromtimestamp(0, tz=UTC))
     session_id: str | None = None
+    limits: tuple[LimitRule, ...] = ()
 
     @property
     def is_super_admin(self) -> bool:

@@ -48,6 +48,8 @@ class Policy:
             not fit.
         step_up: How old the sign-in may be at most.
         docs: Whether the route is API documentation, behind HTTP Basic.
+        basic_key: Whether a program may bring its identifier and key by HTTP Basic, as clients of
+            OAuth do. It opens nothing.
         origins: Where the parts came from, for messages and the audit.
     """
 
@@ -64,6 +66,7 @@ class Policy:
     content: tuple[tuple[str, int], ...] = ()
     step_up: timedelta | None = None
     docs: bool = False
+    basic_key: bool = False
     origins: tuple[str, ...] = ()
 
     @property
@@ -156,6 +159,7 @@ def _join(left: Policy, right: Policy) -> Policy:
             (age for age in (left.step_up, right.step_up) if age is not None), default=None
         ),
         docs=left.docs or right.docs,
+        basic_key=left.basic_key or right.basic_key,
         origins=_unique(left.origins + right.origins),
     )
 

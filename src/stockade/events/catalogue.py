@@ -65,6 +65,31 @@ _KINDS = (
     EventKind(
         "authentication.api_key_changed", logging.INFO, "A key of a program was made or ended."
     ),
+    EventKind("authentication.account_changed", logging.INFO, "An account was made or changed."),
+    EventKind("authentication.password_changed", logging.INFO, "An account has a new password."),
+    EventKind(
+        "authentication.reset_asked", logging.INFO, "Somebody asked for a link for a new password."
+    ),
+    EventKind(
+        "authentication.registration_asked",
+        logging.INFO,
+        "Somebody asked for a link for a new account.",
+    ),
+    EventKind(
+        "authentication.errand_failed",
+        logging.ERROR,
+        "What a request had asked for could not be done after its answer, such as to send a mail.",
+    ),
+    EventKind(
+        "authentication.api_key_leaked",
+        logging.ERROR,
+        "A scanner found a key of a program where everybody can read it; the key has ended.",
+    ),
+    EventKind(
+        "authentication.token_inactive",
+        logging.INFO,
+        "A service asked about a token that does not hold, or is not its business.",
+    ),
     EventKind("authentication.session_ended", logging.INFO, "A session was ended by its owner."),
     EventKind(
         "authentication.refresh_reused",
@@ -77,6 +102,16 @@ _KINDS = (
         "An outside issuer does not answer with its keys; those that are known go on for a while.",
     ),
     EventKind("authentication.issuer_recovered", logging.INFO, "An outside issuer answers again."),
+    EventKind(
+        "authentication.breach_check_failed",
+        logging.ERROR,
+        "New passwords can't be looked up in stolen data; the failure policy applies.",
+    ),
+    EventKind(
+        "authentication.breach_check_recovered",
+        logging.INFO,
+        "New passwords are looked up in stolen data again.",
+    ),
     EventKind("authentication.refused", logging.WARNING, "A request had no credentials that hold."),
     EventKind(
         "authorization.refused",

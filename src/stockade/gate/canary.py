@@ -12,7 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, FastAPI, WebSocket
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Router
 
@@ -151,7 +151,7 @@ def make_scope(
     return scope
 
 
-_Body = Annotated[list[float], Field(max_length=1)]
+_Body = Annotated[list[FiniteFloat], Field(max_length=1)]
 
 
 class _Planted:

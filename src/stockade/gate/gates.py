@@ -51,6 +51,9 @@ class Gate:
         except REFUSALS as error:
             await guard.serve_refusal(error, scope, receive, send)
             return
+        if scope["type"] == "websocket" and exchange.principal is not None:
+            socket = guard.watch(plan, scope, receive, send, exchange)
+            receive, send = socket.receive, socket.send
         acting = ACTING.set(exchange.principal)
         try:
             await self.inner(scope, receive, send)

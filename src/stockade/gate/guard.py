@@ -25,6 +25,7 @@ from stockade.errors import (
 from stockade.events import event_name_for
 from stockade.gate.content import CheckedBody, without_coding
 from stockade.gate.plans import Access, Plan
+from stockade.gate.sockets import WatchedSocket
 from stockade.web.responses import refuse, unavailable
 
 if TYPE_CHECKING:
@@ -77,6 +78,15 @@ class Guard:
         self.plans: dict[int, Plan] = {}
         self.is_stale: Callable[[], bool] = _always_stale
         self.refresh: Callable[[], bool] = _never_bound
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """What turns the credentials of a request into a principal; tests may put another there."""
+        return self._authenticator
+
+    @authenticator.setter
+    def authenticator(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
 
     def find_plan(self, holder: object, scope: Scope) -> Plan | None:
         """Return the plan of the object that is about to serve a request.
@@ -170,19 +180,41 @@ class Guard:
 
         return CheckedBody(check, exchange, receive, record).receive
 
+    def watch(  # noqa: PLR0917 - what a gate has
+        self, plan: Plan, scope: Scope, receive: Receive, send: Send, exchange: Exchange
+    ) -> WatchedSocket:
+        """Go on asking who is there, for as long as an admitted websocket is open."""
+
+        async def admit() -> None:
+            authenticator = self._authenticator
+            known = authenticator.peek(exchange) or await authenticator.authenticate(exchange)
+            _enter(known, scope, exchange)
+            self._authorize(plan, known)
+
+        def record(error: Exception) -> None:
+            self._record(error, scope)
+
+        return WatchedSocket(
+            receive, send, admit=admit, monotonic=self._clock.monotonic, on_refusal=record
+        )
+
     async def serve_refusal(
         self, error: Exception, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a request that `admit` has refused, and record it."""
         exchange: Exchange = scope[SCOPE_KEY]
-        denied = error if isinstance(error, DeniedError) else unavailable(error)
+        denied = self._record(error, scope)
         exchange.decision = Decision(granted=False, reason=denied.reason)
+        await refuse(problem_for(denied), scope, receive, send, request_id=exchange.request_id)
+
+    def _record(self, error: Exception, scope: Scope) -> DeniedError:
+        denied = error if isinstance(error, DeniedError) else unavailable(error)
         # The limiter records its own refusals, with the name of the limit.
         if denied.reason != "rate_limiting.exceeded":
             away = isinstance(error, StoreError)
             name = "web.server_error" if away else event_name_for(denied.reason)
             self._events.emit(name, scope=scope, reason=denied.reason)
-        await refuse(problem_for(denied), scope, receive, send, request_id=exchange.request_id)
+        return denied
 
     async def serve_unbound(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for something that has no plan: it is refused before it runs."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import PydanticUserError
 
 from stockade.gate.parameters import annotation_of, fields_of, names_of
+from stockade.gate.placement import find_misplaced
 from stockade.gate.plans import Access
 from stockade.validation.bounds import find_unbounded
 from stockade.validation.excuses import find_excused
@@ -79,20 +80,24 @@ class RequestCheck:
         return list(self._excuses)
 
     def check(self, leaf: Leaf, plan: Plan) -> list[str]:
-        """Return a line for each value of a leaf that has no bound or does not fit its column.
+        """Return a line for each value of a leaf that has no bound, place or column that fits.
 
         Its field names and its excuses are remembered, and its uploads get their worker threads.
         """
         if leaf.dependant is None or plan.access is Access.DOCS:
             return []
         inspect_first(leaf.dependant)
-        problems = []
+        problems, misplaced = [], []
         values: list[tuple[str, frozenset[str], object]] = []
         for place, field in fields_of(leaf.dependant):
             try:
                 adapter = adapter_of(annotation_of(field))
                 values.append((place, names_of(field), adapter))
                 found = find_unbounded(adapter)
+                misplaced += [
+                    f"{leaf.label}: {_place(place, field, '')}: {problem}"
+                    for problem in find_misplaced(place, field, adapter)
+                ]
                 self._excuses |= {
                     RouteExcuse(
                         leaf.label, _place(place, field, each.path), each.kind, each.reason
@@ -115,7 +120,7 @@ class RequestCheck:
         if self._settings.unbounded == "warn":
             self._warnings |= dict.fromkeys(problems)
             problems = []
-        return problems + self._columns.check(leaf)
+        return problems + misplaced + self._columns.check(leaf)
 
     def describe(self, errors: Sequence[Any], endpoint: object) -> list[dict[str, str]]:
         """Describe validation errors without anything that was submitted.

@@ -31,6 +31,11 @@ class RateLimitingSettings(BaseModel):
         default="300/minute",
         description="Limits of each other route without limits of its own, by caller.",
     )
+    programs: str = Field(
+        default="300/minute",
+        description="The same for programs, which come with an API key: apart from people, so that"
+        " neither uses up what is the other's.",
+    )
     address: str = Field(
         default="3000/minute",
         description="Limits of all not open routes together, by address, before authentication.",
@@ -68,7 +73,7 @@ class RateLimitingSettings(BaseModel):
         description="Buckets kept in memory at most; about 300 bytes each.",
     )
 
-    @field_validator("public", "authenticated", "address", "login")
+    @field_validator("public", "authenticated", "programs", "address", "login")
     @classmethod
     def _check_limits(cls, value: str) -> str:
         try:
@@ -82,6 +87,7 @@ class RateLimitingSettings(BaseModel):
         return DefaultRules(
             public=parse_rules(self.public),
             authenticated=parse_rules(self.authenticated),
+            programs=parse_rules(self.programs),
             address=parse_rules(self.address, scope="stockade:address"),
             login=parse_rules(self.login),
         )

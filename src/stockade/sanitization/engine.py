@@ -78,7 +78,8 @@ class Engine:
         cleaned = self._run(self._fast, value)
         if "\r" in cleaned or self._has_doubtful_link(cleaned):
             return self._settle(self._pass(value))
-        if self._bare(cleaned) == self._bare(value):
+        bare = self._bare(cleaned)
+        if bare == value or bare == self._bare(value):
             # What only got our own attributes was well formed: it has been read back just now.
             self._check_length(cleaned)
             return cleaned

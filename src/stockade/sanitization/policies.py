@@ -37,6 +37,11 @@ _HARMLESS_SCHEMES: Final = frozenset({"http", "https", "mailto", "sms", "tel"})
 # A host as a browser writes it, with a port where it is not the usual one. Anything else could be
 # read in two ways: a user name before "@", an escape, a name in another script.
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?")
+# Link types that give the linked page nothing. "opener" would give it the window of this page.
+_HARMLESS_RELATIONS: Final = frozenset(
+    {"external", "nofollow", "noopener", "noreferrer", "sponsored", "ugc"}
+)
+_SETS: Final = ("tags", "attributes", "schemes", "dropped", "image_hosts")
 
 DEFAULT_MAX_LENGTH: Final = 1_000_000
 
@@ -76,9 +81,19 @@ class HTMLPolicy:
     _hash: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
+        for name in _SETS:
+            value = getattr(self, name)
+            # Whoever holds a set that can change could allow more after it was checked.
+            if not isinstance(value, frozenset) and (value is not None or name != "image_hosts"):
+                message = f"{name} has to be a frozenset: write frozenset({{...}})"
+                raise UnsafePolicyError(message)
+        if type(self.version) is not int or self.version < 1:
+            message = "a policy's version is a whole number: count from 1"
+            raise UnsafePolicyError(message)
         _refuse("elements", self.tags - _HARMLESS_ELEMENTS)
         _refuse("attributes", {name for _, name in self.attributes} - _HARMLESS_ATTRIBUTES)
         _refuse("schemes", self.schemes - _HARMLESS_SCHEMES)
+        _refuse("relations", {*(self.rel or "").split(" ")} - _HARMLESS_RELATIONS - {""})
         stray = {tag for tag, _ in self.attributes} - self.tags
         if stray:
             message = f"attributes on elements that are not allowed: {_names(stray)}"

@@ -25,6 +25,7 @@ class TemplateRule(StrEnum):
     QUOTED_HTML = "sanitization.E113"
     ATTRIBUTES = "sanitization.W114"
     UNREADABLE = "sanitization.W115"
+    CUT_HTML = "sanitization.E116"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -119,6 +120,11 @@ TEXTS: Final[dict[TemplateRule, tuple[str, str, str]]] = {
     TemplateRule.ATTRIBUTES: (
         "xmlattr takes the names of attributes from a value",
         "make sure that nobody outside chooses the names, or write them into the template",
+        "V1.2.1",
+    ),
+    TemplateRule.CUT_HTML: (
+        "HTML is cut, and may end within a tag that what follows then belongs to",
+        "make text of it first with striptags",
         "V1.2.1",
     ),
     TemplateRule.UNREADABLE: (

@@ -7,6 +7,7 @@ nowhere else. The reader knows as much of the HTML standard's tokenizer as templ
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -43,12 +44,14 @@ class State:
         tag: Name of the tag that it is in, or of the element whose raw text it is in.
         attribute: Name of the attribute that it is in.
         before: The end of what stands before it in that value or raw text.
+        quote: The quote of the string of a script that it is in.
     """
 
     place: Place = Place.TEXT
     tag: str = ""
     attribute: str = ""
     before: str = ""
+    quote: str = ""
 
 
 START: Final = State()
@@ -152,7 +155,8 @@ def _read_attribute_name(state: State, text: str, position: int) -> tuple[State,
         return replace(state, attribute=name), end
     sign = _ASSIGNMENT.match(text, end)
     if sign is not None and sign[1]:
-        return replace(state, place=Place.VALUE_START, attribute=name, before=""), sign.end()
+        value = replace(state, place=Place.VALUE_START, attribute=name, before="", quote="")
+        return value, sign.end()
     # At "=" in an odd place, a browser reads it as part of a name; so one step is always taken.
     return replace(state, place=Place.TAG, attribute="", before=""), end
 
@@ -177,13 +181,57 @@ def _read_to_end(state: State, text: str, position: int) -> tuple[State, int]:
     if end < 0:
         return _keep(state, text[position:], None), len(text)
     quoted = state.place in {Place.DOUBLE, Place.SINGLE}
-    after = replace(state, place=Place.TAG, attribute="", before="") if quoted else START
+    after = replace(state, place=Place.TAG, attribute="", before="", quote="") if quoted else START
     return after, end + len(mark)
 
 
 def _keep(state: State, text: str, place: Place | None) -> State:
     before = f"{state.before}{text}"[-_KEPT:]
-    return replace(state, before=before, place=place or state.place)
+    quote = state.quote
+    if state.place is Place.RAW and state.tag == "script":
+        quote = _quote_after(quote, text)
+    elif _is_handler(state.attribute):
+        quote = _quote_after(quote, html.unescape(text))
+    return replace(state, before=before, place=place or state.place, quote=quote)
+
+
+# What an event handler is called: by HTML, by htmx, Alpine, Vue and AngularJS.
+_HANDLER: Final = re.compile(r"on|(?:data-)?hx-on|(?:data-)?(?:ng|v|x)-|[@:]")
+
+
+def _is_handler(attribute: str) -> bool:
+    return _HANDLER.match(attribute) is not None
+
+
+# A slash behind one of these begins a regular expression, in which a quote is no quote.
+_CODE: Final = re.compile(
+    r"//[^\n]*+|/\*.*?(?:\*/|\Z)"
+    r"|(?<=[(,=:\[!&|?{};])\s*+/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*+\]|[^/\\\n\[])++/"
+    r"|[\"'`]",
+    re.DOTALL,
+)
+# The strings of a line end with it; a template literal, with all that is in it, at its backtick.
+_STRING_ENDS: Final = {
+    '"': re.compile(r'(?:\\.|[^"\\\n])*+["\n]', re.DOTALL),
+    "'": re.compile(r"(?:\\.|[^'\\\n])*+['\n]", re.DOTALL),
+    "`": re.compile(r"(?:\\.|[^`\\])*+`", re.DOTALL),
+}
+
+
+def _quote_after(quote: str, script: str) -> str:
+    """Return the quote of the string that is open after a piece of a script, if one is."""
+    position = 0
+    while True:
+        if quote:
+            end = _STRING_ENDS[quote].match(script, position)
+            if end is None:
+                return quote
+            position, quote = end.end(), ""
+        found = _CODE.search(script, position)
+        if found is None:
+            return ""
+        position = found.end()
+        quote = found[0] if found[0] in _STRING_ENDS else ""
 
 
 _URLS: Final = frozenset(
@@ -194,8 +242,29 @@ _URLS: Final = frozenset(
 )
 # What fixes the scheme of a URL, or shows that it has none.
 _FIXED_SCHEME: Final = re.compile(r"\s*(?:[/?#]|[./]*/|(?:https?|mailto|tel):)", re.IGNORECASE)
+# What loads a script, a style or a document chooses its host with its URL as well: "/{{ x }}" is
+# another host where the value begins with a slash.
+_LOADING: Final = frozenset({"base", "embed", "frame", "iframe", "link", "object", "script"})
+_FIXED_HOST: Final = re.compile(
+    r"\s*(?:[?#]|(?:https?:)?//[^/?#]+[/?#]|\.{0,2}/[^/\\]|[\w.-]+/|(?:mailto|tel):)", re.IGNORECASE
+)
 _ESCAPING: Final = frozenset({"e", "escape", "forceescape"})
-_HTML: Final = frozenset({"rich_text", "safe"})
+_HTML: Final = frozenset({"rich_text", "safe", "urlize", "xmlattr"})
+# What makes text or a number of HTML. "escape" leaves it as it is.
+_TEXT: Final = frozenset(
+    {
+        *("count", "float", "forceescape", "int", "length", "striptags", "tojson", "urlencode"),
+        "wordcount",
+    }
+)
+
+
+def gives_html(filters: Sequence[str]) -> bool:
+    """Tell whether filters, innermost first, give HTML that nothing escapes any more."""
+    made = False
+    for name in filters:
+        made = name in _HTML or (made and name not in _TEXT)
+    return made
 
 
 def judge(  # noqa: PLR0911 - a table of places.
@@ -217,12 +286,11 @@ def judge(  # noqa: PLR0911 - a table of places.
         case Place.DOUBLE | Place.SINGLE:
             return _judge_quoted(state, filters, is_trusted_url=is_trusted_url)
         case Place.RAW if state.tag == "script":
-            in_string = state.before.rstrip()[-1:] in {'"', "'", "`"}
-            return None if last == "tojson" and not in_string else TemplateRule.SCRIPT
+            return None if last == "tojson" and not state.quote else TemplateRule.SCRIPT
         case Place.RAW if state.tag == "style":
             return TemplateRule.STYLE
         case Place.RAW | Place.COMMENT | Place.DECLARATION:
-            return TemplateRule.QUOTED_HTML if last in _HTML else None
+            return TemplateRule.QUOTED_HTML if gives_html(filters) else None
         case _:
             return None
 
@@ -231,19 +299,19 @@ def _judge_quoted(  # noqa: PLR0911 - a table of attributes.
     state: State, filters: Sequence[str], *, is_trusted_url: bool
 ) -> TemplateRule | None:
     last = filters[-1] if filters else ""
-    if last in _HTML:
+    if gives_html(filters):
         return TemplateRule.QUOTED_HTML
     # It leaves double quotes as they are.
     if last == "tojson" and state.place is Place.DOUBLE:
         return TemplateRule.QUOTED_JSON
-    if state.attribute.startswith("on"):
+    if _is_handler(state.attribute):
         is_json = "tojson" in filters and set(filters[filters.index("tojson") + 1 :]) <= _ESCAPING
-        in_string = state.before.rstrip()[-1:] in {'"', "'", "`"}
-        return None if is_json and not in_string else TemplateRule.HANDLER
+        return None if is_json and not state.quote else TemplateRule.HANDLER
     if state.attribute == "style":
         return TemplateRule.STYLE
     if state.attribute == "srcdoc":
         return TemplateRule.DOCUMENT
     if state.attribute in _URLS and not is_trusted_url:
-        return None if _FIXED_SCHEME.match(state.before) else TemplateRule.URL
+        fixed = _FIXED_HOST if state.tag in _LOADING else _FIXED_SCHEME
+        return None if fixed.match(state.before) else TemplateRule.URL
     return None

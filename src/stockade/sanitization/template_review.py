@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stockade.errors import ConfigurationError
 from stockade.sanitization.template_findings import TemplateRule
-from stockade.sanitization.template_places import START, State, follow, judge, read
+from stockade.sanitization.template_places import START, State, follow, gives_html, judge, read
 
 try:
     from jinja2 import TemplateError, nodes
+    from jinja2.filters import do_mark_safe
+    from markupsafe import Markup
 except ImportError:
     message = "Jinja2 is not installed: pip install 'stockade[jinja2]'"
     raise ConfigurationError(message) from None
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from jinja2 import Environment
 
@@ -35,6 +37,10 @@ _HTML: Final = re.compile(
 _URL_FUNCTIONS: Final = frozenset({"url_for", "url_path_for"})
 _HTML_FUNCTIONS: Final = frozenset({"caller", "super"})
 _MOST_INCLUDES: Final = 20
+# Filters that leave a part of their value: of HTML, perhaps the beginning of a tag.
+_CUTTING: Final = frozenset(
+    {"batch", "first", "last", "list", "random", "reverse", "slice", "truncate"}
+)
 
 
 class _Where(NamedTuple):
@@ -55,6 +61,9 @@ class Review:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._trees: dict[str, nodes.Template | None] = {}
+        # An application may have given them names of its own.
+        self._safe = {"safe"} | _names_of(environment.filters, Markup, do_mark_safe)
+        self._marking = {"Markup", "mark_safe"} | _names_of(environment.globals, Markup)
         self.found: set[tuple[str, int, TemplateRule]] = set()
 
     def add(self, rule: TemplateRule, name: str, line: int) -> None:
@@ -90,14 +99,27 @@ class Review:
 
     def _find_marks(self, name: str, tree: nodes.Template) -> None:
         for found in tree.find_all(nodes.Filter):
-            if found.name == "safe" and not _is_harmless(found.node):
+            named = _constants(nodes.Tuple(found.args, "load")) if found.name == "map" else ()
+            marked = found.name in self._safe and not _is_harmless(found.node)
+            if marked or not self._safe.isdisjoint(named):
                 self.add(TemplateRule.MARKED_SAFE, name, found.lineno)
             elif found.name == "xmlattr" and not isinstance(found.node, nodes.Dict):
                 self.add(TemplateRule.ATTRIBUTES, name, found.lineno)
+            elif found.name in _CUTTING and self._is_html(found.node):
+                self.add(TemplateRule.CUT_HTML, name, found.lineno)
+        for part in tree.find_all(nodes.Getitem):
+            if self._is_html(part.node):
+                self.add(TemplateRule.CUT_HTML, name, part.lineno)
         for call in tree.find_all(nodes.Call):
-            constant = all(isinstance(argument, nodes.Const) for argument in call.args)
-            if _function(call) in {"Markup", "mark_safe"} and not constant:
+            if _function(call) in self._marking and not _is_constant(call):
                 self.add(TemplateRule.MARKED_SAFE, name, call.lineno)
+
+    def filters_of(self, expression: nodes.Expr) -> list[str]:
+        """Return the names of the filters around a value, innermost first."""
+        return ["safe" if name in self._safe else name for name in _unwrap(expression)[0]]
+
+    def _is_html(self, expression: nodes.Expr | None) -> bool:
+        return expression is not None and gives_html(self.filters_of(expression))
 
     # Inheritance: a block stands where the template that declares it first has put it.
 
@@ -110,6 +132,7 @@ class Review:
             _HTML.search(data.data) for data in tree.find_all(nodes.TemplateData)
         )
         where = self._enter(name, path, is_html=is_html)
+        self._import(tree, where)
         walk = _Walk(self)
         for parent in tree.find_all(nodes.Extends):
             for parent_name in _constants(parent.template):
@@ -124,7 +147,23 @@ class Review:
         if tree is None or name in where.path or len(where.path) > _MOST_INCLUDES:
             return states
         inner = self._enter(name, where.path, is_html=where.is_html)
+        self._import(tree, inner)
         return _Walk(self).walk(tree.body, states, inner)
+
+    def _import(self, tree: nodes.Template, where: _Where) -> None:
+        """Enter the templates of the macros of a page.
+
+        Jinja2 takes what a macro gives to a page that escapes for HTML, also where the macro's own
+        template escapes nothing.
+        """
+        imports = [node.template for node in tree.find_all(nodes.Import)]
+        imports += [node.template for node in tree.find_all(nodes.FromImport)]
+        for template in imports:
+            for name in _constants(template):
+                imported = self._tree(name)
+                if imported is None or name in where.path or len(where.path) > _MOST_INCLUDES:
+                    continue
+                self._import(imported, self._enter(name, where.path, is_html=where.is_html))
 
     def _enter(self, name: str, path: tuple[str, ...], *, is_html: bool) -> _Where:
         if is_html and not self.escapes(name):
@@ -207,9 +246,10 @@ class _Walk:
         return states
 
     def _judge(self, expression: nodes.Expr, states: States, where: _Where) -> None:
-        filters, value = _unwrap(expression)
+        value = _unwrap(expression)[1]
         if isinstance(value, nodes.Const):
             return
+        filters = self._review.filters_of(expression)
         is_url = isinstance(value, nodes.Call) and _function(value) in _URL_FUNCTIONS
         for state in states:
             rule = judge(state, filters, is_trusted_url=is_url)
@@ -251,8 +291,21 @@ def _is_harmless(node: nodes.Expr | None) -> bool:
     )
 
 
+def _is_constant(call: nodes.Call) -> bool:
+    """Tell whether a call is given nothing but what the template writes down."""
+    given = [*call.args, *(keyword.value for keyword in call.kwargs)]
+    computed = call.dyn_args is not None or call.dyn_kwargs is not None
+    return not computed and all(isinstance(argument, nodes.Const) for argument in given)
+
+
+def _names_of(table: Mapping[str, object], *functions: object) -> set[str]:
+    return {name for name, value in table.items() if any(value is each for each in functions)}
+
+
 def _constants(template: nodes.Expr) -> Sequence[str]:
-    """Return the names of templates that an expression writes down."""
-    parts = template.items if isinstance(template, nodes.Tuple | nodes.List) else [template]
-    names = [part.value for part in parts if isinstance(part, nodes.Const)]
+    """Return the names that an expression writes down, of templates or of filters."""
+    names = []
+    for choice in _choices(template):
+        parts = choice.items if isinstance(choice, nodes.Tuple | nodes.List) else [choice]
+        names += [part.value for part in parts if isinstance(part, nodes.Const)]
     return [name for name in names if isinstance(name, str)]

@@ -16,7 +16,7 @@ from stockade.validation.errors import UnboundedInputError
 from stockade.validation.shapes import Node, children, core_schema_of, definitions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
@@ -77,6 +77,10 @@ _RANGE: Final = (
     "give it a range: Field(ge=..., le=...), or take Int64 from stockade.validation for all that a"
     " column holds"
 )
+_FINITE: Final = (
+    "refuse NaN and infinities: Field(allow_inf_nan=False), or give it a range:"
+    " Field(ge=..., le=...)"
+)
 _SHAPE: Final = "declare what it holds"
 _OPAQUE: Final = "nothing is known of its size: put a bounded type under it"
 _FILE: Final = (
@@ -104,7 +108,7 @@ _SIZED: Final = {
 # Kinds whose values are bounded by what they are.
 _FIXED: Final = frozenset(
     {
-        *("bool", "callable", "date", "datetime", "ellipsis", "enum", "float", "invalid"),
+        *("bool", "callable", "date", "datetime", "ellipsis", "enum", "invalid"),
         *("is-subclass", "literal", "missing-sentinel", "none", "time", "timedelta", "uuid"),
     }
 )
@@ -201,6 +205,9 @@ def refuse_unbounded(found: list[Unbounded], where: str) -> None:
         raise UnboundedInputError(message)
 
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
 class _Walk:
     """One walk over a schema with its definitions."""
 
@@ -209,12 +216,12 @@ class _Walk:
         self._inside: list[str] = []
 
     def visit(
-        self, node: Node, path: str, *, limited: bool = False, default: int | None = None
+        self, node: Node, path: str, *, limited: bool = False, config: Mapping[str, Any] = _NOTHING
     ) -> Iterator[Unbounded]:
         """Yield what is unbounded in a node.
 
-        A length limit can stand around it (``limited``), and a model can give its strings a length
-        (``default``).
+        A length limit can stand around it (``limited``), and the configuration of a model can give
+        its strings a length and keep NaN from its numbers.
         """
         metadata = node.get("metadata") or {}
         if EXCUSED in metadata:
@@ -225,16 +232,17 @@ class _Walk:
             yield from self._follow(node["schema_ref"], path, limited=limited)
             return
         self._definitions |= definitions_of(node)
-        config = node.get("config") or {}
-        default = config.get("str_max_length", default)
-        yield from self._own(node, path, limited=limited, default=default)
+        # To Pydantic, a model inside another one has a configuration of its own alone.
+        inherited = _NOTHING if kind in {"dataclass", "model"} else config
+        config = {**inherited, **(node.get("config") or {})}
+        yield from self._own(node, path, limited=limited, config=config)
         if kind == "chain":
-            yield from self._best_step(node, path, limited=limited, default=default)
+            yield from self._best_step(node, path, limited=limited, config=config)
             return
         # A limit holds for the value it stands around, not for what is inside the value.
         for label, child in children(node):
             inner = (path + label).removeprefix(".")
-            yield from self.visit(child, inner, limited=limited and not label, default=default)
+            yield from self.visit(child, inner, limited=limited and not label, config=config)
 
     def _follow(self, ref: str, path: str, *, limited: bool) -> Iterator[Unbounded]:
         if ref not in self._inside and ref in self._definitions:
@@ -248,20 +256,21 @@ class _Walk:
         yield from min(steps, key=len, default=[])
 
     def _own(
-        self, node: Node, path: str, *, limited: bool, default: int | None
+        self, node: Node, path: str, *, limited: bool, config: Mapping[str, Any]
     ) -> Iterator[Unbounded]:
-        hint = None if limited else _hint(node, default)
+        hint = None if limited else _hint(node, config)
         if hint is not None:
             yield Unbounded(path, node["type"], hint)
         if _takes_extra(node):
             yield Unbounded(path, "extra", "refuse unknown fields: ConfigDict(extra='forbid')")
 
 
-def _hint(node: Node, default: int | None) -> str | None:
+def _hint(node: Node, config: Mapping[str, Any]) -> str | None:  # noqa: PLR0911 - a table of kinds.
     """Return how to bound a node, or None where it has a bound or no size of its own."""
     kind: str = node["type"]
     if kind in _SIZED:
         key, hint = _SIZED[kind]
+        default = config.get("str_max_length")
         return hint if node.get(key, default if kind == "str" else None) is None else None
     if kind == "tuple":
         open_ended = "variadic_item_index" in node and "max_length" not in node
@@ -272,9 +281,13 @@ def _hint(node: Node, default: int | None) -> str | None:
     if kind == "function-plain":
         name = _name_of(node["function"]["function"])
         return None if name in _BOUNDED_FUNCTIONS else _FILE if name == _UPLOAD else _OPAQUE
+    has_range = ("ge" in node or "gt" in node) and ("le" in node or "lt" in node)
     if kind == "int":
-        has_range = ("ge" in node or "gt" in node) and ("le" in node or "lt" in node)
         return None if has_range else _RANGE
+    if kind == "float":
+        # NaN is in no range, and 1e999 is an infinity.
+        finite = node.get("allow_inf_nan", config.get("allow_inf_nan")) is False
+        return None if finite or has_range else _FINITE
     return None if kind in _FIXED or kind in _TRANSPARENT else _SHAPE
 
 

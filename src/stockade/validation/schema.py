@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from stockade.validation.shapes import Node
 
+# Key of a core schema's metadata, with what the values arrive as.
 _HARDENED: Final = "stockade_hardened"
+_JSON: Final = "json"
+_TEXT: Final = "text"
 # What a subclass may not change: it would no longer be what its base class says it is.
 _KEPT: Final[dict[str, object]] = {
     "strict": True,
@@ -30,7 +33,11 @@ _KEPT: Final[dict[str, object]] = {
     "str_to_lower": False,
     "str_to_upper": False,
     "coerce_numbers_to_str": False,
+    # Python's own engine can take exponential time (CWE-1333).
+    "regex_engine": "rust-regex",
 }
+# What Pydantic takes where nothing is said, other than False.
+_UNSET: Final = {"regex_engine": "rust-regex"}
 
 
 def _model_in(node: Any) -> Node:  # noqa: ANN401 - a core schema
@@ -43,7 +50,7 @@ def _model_in(node: Any) -> Node:  # noqa: ANN401 - a core schema
 
 def _require_config(cls: type[BaseModel]) -> None:
     for name, kept in _KEPT.items():
-        if cls.model_config.get(name, False) != kept:
+        if cls.model_config.get(name, _UNSET.get(name, False)) != kept:
             message = f"{cls.__qualname__} changes {name}: a Schema keeps {name}={kept!r}"
             raise LooseSchemaError(message)
 
@@ -55,7 +62,7 @@ def _resolver(handler: GetCoreSchemaHandler) -> Callable[[Any], Any]:
     return resolve
 
 
-def _require_schemas(root: Node, owner: type[BaseModel]) -> None:
+def _require_schemas(root: Node, owner: type[Schema]) -> None:
     """Refuse members with rules of their own: unknown fields and conversions would pass there."""
     definitions = definitions_of(root)
     pending, seen = [root, *definitions.values()], set[int]()
@@ -68,6 +75,12 @@ def _require_schemas(root: Node, owner: type[BaseModel]) -> None:
             message = (
                 f"{owner.__qualname__} holds {node['cls'].__qualname__}, which is no Schema: it"
                 " would take unknown fields and convert values; derive it from Schema"
+            )
+            raise LooseSchemaError(message)
+        if (node.get("metadata") or {}).get(_HARDENED) == _TEXT and not owner._reads_text:  # noqa: SLF001 - of this module
+            message = (
+                f"{owner.__qualname__} holds {node['cls'].__qualname__}, which reads numbers from"
+                " text: derive it from Schema"
             )
             raise LooseSchemaError(message)
         pending += [child for _, child in children(node)]
@@ -114,7 +127,7 @@ class Schema(BaseModel):
         metadata = model.setdefault("metadata", {})
         # Pydantic comes here again for each model that holds this one.
         if _HARDENED not in metadata:
-            metadata[_HARDENED] = True
+            metadata[_HARDENED] = _TEXT if cls._reads_text else _JSON
             harden(model["schema"], _resolver(handler), text=cls._reads_text)
         return schema
 
@@ -130,9 +143,10 @@ class Schema(BaseModel):
 
 
 class ParameterSchema(Schema):
-    """A model of query, header, cookie or form parameters, which all arrive as text.
+    """A model of the parameters of a query or a form, which all arrive as text.
 
-    It is a `Schema` that reads numbers and booleans from text: ``page=2`` is the number 2.
+    It is a `Schema` that reads numbers and booleans from text: ``page=2`` is the number 2. Headers
+    and cookies are declared one by one: a model that refuses others would refuse each request.
     """
 
     _reads_text: ClassVar[bool] = True

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
+from stockade.validation.errors import LooseSchemaError
 from stockade.validation.shapes import Node, children
 
 if TYPE_CHECKING:
@@ -46,16 +47,17 @@ def harden(node: Node, resolve: Callable[[Node], Node], *, text: bool) -> None:
             read from it.
     """
     if node["type"] == "definition-ref":
-        named = resolve(node)
-        if named["type"] in _NAMED_VALUES:
-            harden(named, resolve, text=text)
+        # Whatever Pydantic keeps under a name: aliases of types, enumerations, tuples, models.
+        harden(resolve(node), resolve, text=text)
         return
     kind: str = node["type"]
-    if kind == "model" or CHECKED in (node.get("metadata") or {}):
+    if kind in _WITH_RULES or CHECKED in (node.get("metadata") or {}):
         return
-    if kind == "typed-dict":
+    if kind == "typed-dict" or "ref" in node:
         # It may hold itself; and it may be shared, so that its first user decides.
         node["metadata"] = {**(node.get("metadata") or {}), CHECKED: True}
+    if not text:
+        _refuse_looseness(node, kind)
     if kind in _OPEN:
         node["strict"] = False
     for label, child in children(node):
@@ -67,6 +69,22 @@ def harden(node: Node, resolve: Callable[[Node], Node], *, text: bool) -> None:
         node["strict"] = False
     if kind in _RULES and not (text and kind == "enum"):
         _RULES[kind](node)
+
+
+def _refuse_looseness(node: Node, kind: str) -> None:
+    """Refuse a field that switches off for itself what its model promises."""
+    if kind in _EXACT and node.get("strict") is False:
+        message = (
+            f"a field of a Schema sets strict=False, which would take other types for {kind}:"
+            " leave it out; a ParameterSchema reads numbers from text"
+        )
+        raise LooseSchemaError(message)
+    if kind in _WITH_INFINITY and node.get("allow_inf_nan") is True:
+        message = (
+            "a field of a Schema sets allow_inf_nan=True, and neither JSON nor a column of numbers"
+            " has NaN: leave it out"
+        )
+        raise LooseSchemaError(message)
 
 
 def _guard_enum(node: Node) -> None:
@@ -89,11 +107,17 @@ def _limit_input(node: Node) -> None:
     """Let a maximum length that stands behind a validator hold for what comes in, too."""
     function = node["function"]["function"]
     limit = function.keywords.get("max_length") if isinstance(function, partial) else None
-    inner = node["schema"]
-    while inner["type"] in _AROUND:
-        inner = inner["schema"]
-    if isinstance(limit, int) and inner["type"] == "str":
-        inner["max_length"] = min(limit, inner.get("max_length", limit))
+    if not isinstance(limit, int):
+        return
+    holder = node
+    # What is inside may belong to other fields as well, where it is the alias of a type.
+    while holder["schema"]["type"] in _AROUND:
+        inner = dict(holder["schema"])
+        holder["schema"] = inner
+        holder = inner
+    inner = holder["schema"]
+    if inner["type"] == "str":
+        holder["schema"] = {**inner, "max_length": min(limit, inner.get("max_length", limit))}
 
 
 def _bound_integer(node: Node) -> None:
@@ -101,6 +125,11 @@ def _bound_integer(node: Node) -> None:
         node["ge"] = MIN_INTEGER
     if "le" not in node and "lt" not in node:
         node["le"] = MAX_INTEGER
+
+
+def _keep_finite(node: Node) -> None:
+    """Say of a number itself what the model says, for those that stand under a name."""
+    node["allow_inf_nan"] = False
 
 
 def _check_literal(node: Node) -> None:
@@ -232,12 +261,16 @@ _GUARDS: Final[dict[str, Callable[[Any], Any]]] = {
 _OPEN: Final = frozenset(
     {*_GUARDS, *("deque", "enum", "frozenset", "multi-host-url", "set", "tuple", "url")}
 )
+# Kinds that JSON has itself, so that another type is another value.
+_EXACT: Final = frozenset({"bool", "float", "int"})
+_WITH_INFINITY: Final = frozenset({"decimal", "float"})
 _READ_FROM_TEXT: Final = frozenset({"bool", "float", "int"})
-# Types that Pydantic keeps under a name although they are not models.
-_NAMED_VALUES: Final = frozenset({"enum", "typed-dict"})
+# What has rules of its own; `Schema` refuses those that are not strict.
+_WITH_RULES: Final = frozenset({"dataclass", "model"})
 _RULES: Final[dict[str, Callable[[Node], None]]] = {
     "datetime": _check_instant,
     "enum": _guard_enum,
+    "float": _keep_finite,
     "function-after": _limit_input,
     "int": _bound_integer,
     "literal": _check_literal,

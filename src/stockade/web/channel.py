@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _MESSAGE_TOO_BIG: Final = 1009  # RFC 6455, section 7.4.1
 _POLICY_VIOLATION: Final = 1008
-_SERVER_ERROR: Final = 500
 _SUCCESS: Final = range(200, 300)
 _REQUEST_ID: Final = b"x-request-id"
 
@@ -125,12 +124,17 @@ class Channel:
         return {"type": "websocket.disconnect", "code": _MESSAGE_TOO_BIG}
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Hand on one message to the client, if a decision stands behind it."""
+        """Hand on one message to the client, if a decision stands behind it.
+
+        Raises:
+            UncheckedObjectError: A stream that has begun would go on with objects that nobody has
+                checked.
+        """
         # The start of an answer that was decided on and the parts of its body: nearly all messages
         # are one of these, and they cost no coroutine of ours.
         if not self._replaced:
             kind = message["type"]
-            if kind == "http.response.body":
+            if kind == "http.response.body" and self._exchange.withheld is None:
                 return self._send(message)
             decision = self._exchange.decision
             if (
@@ -152,6 +156,10 @@ class Channel:
             await self._start(message)
         elif kind == "websocket.accept" and not self._is_granted():
             await self._refuse_socket()
+        elif kind == "http.response.body" and self._exchange.withheld is not None:
+            # The head of a stream is gone already: without its end, nobody takes it for complete.
+            self._record_withheld(self._exchange.withheld)
+            raise self._exchange.withheld
         elif kind == "websocket.send" and self._exchange.withheld is not None:
             self._record_withheld(self._exchange.withheld)
             self._replaced = True
@@ -169,7 +177,7 @@ class Channel:
             # has in store for others stays inside.
             self._record("gate.undecided", "gate.answer_after_refusal")
             await self._replace(UNDECIDED)
-        elif exchange.withheld is not None and message["status"] != _SERVER_ERROR:
+        elif exchange.withheld is not None:
             # Also a redirect or an error of the handler's own may tell of what nobody has checked.
             self._record_withheld(exchange.withheld)
             await self._replace(problem_for(exchange.withheld))

@@ -1,5 +1,7 @@
 import asyncio
+import base64
 import dataclasses
+import hashlib
 import threading
 from collections.abc import Iterator
 
@@ -8,11 +10,13 @@ import pytest
 
 from stockade.authentication import (
     Account,
+    AuthenticationSettings,
     BcryptHasher,
     HashingPool,
     InvalidCredentialsError,
     PasswordSignIn,
 )
+from stockade.authentication.hashers import choose_hasher
 from stockade.authentication.sign_in import is_storable
 from stockade.core import UserId
 from stockade.errors import StoreError, UnavailableError
@@ -204,3 +208,53 @@ async def test_a_flood_of_sign_ins_is_refused(sign_in: PasswordSignIn, pool: Has
         await sign_in.sign_in(BEA.email, PASSWORD)
     gate.set()
     await asyncio.gather(*running)
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"),
+    [
+        ("", "wrong_password"),
+        ("!", "wrong_password"),
+        ("!" + "A" * 40, "wrong_password"),
+        ("$6$rounds=5000$salt$" + "." * 86, "unreadable_hash"),
+        ("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaA", "unreadable_hash"),
+        ("plain", "unreadable_hash"),
+    ],
+    ids=ascii,
+)
+async def test_a_hash_that_can_not_be_read_is_told_from_a_wrong_password(
+    pool: HashingPool, stored: str, reason: str
+) -> None:
+    """Not to the caller, but to whoever has moved the accounts."""
+    account = dataclasses.replace(BEA, password_hash=stored)
+    service = PasswordSignIn(MemoryAccountStore([account]), HASHER, pool)
+    with pytest.raises(InvalidCredentialsError) as caught:
+        await service.sign_in("bea@example.com", PASSWORD)
+    assert caught.value.reason == f"authentication.{reason}"
+
+
+async def test_a_password_that_the_new_way_would_not_read_keeps_its_hash(
+    pool: HashingPool,
+) -> None:
+    """It came from a program that reads more than bcrypt; it is neither cut nor an error."""
+    password = "a" * 100
+    salt, iterations = "salt", 10
+    digest = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), iterations)
+    stored = f"pbkdf2_sha256${iterations}${salt}${base64.b64encode(digest).decode()}"
+    store = MemoryAccountStore([dataclasses.replace(BEA, password_hash=stored)])
+    service = PasswordSignIn(store, choose_hasher(AuthenticationSettings(bcrypt_cost=4)), pool)
+    for _ in range(2):
+        account = await service.sign_in("bea@example.com", password)
+        assert account.password_hash == stored
+
+
+async def test_an_imported_hash_is_replaced_at_the_first_sign_in(pool: HashingPool) -> None:
+    """By one of the way that is chosen, for the same password."""
+    hasher = choose_hasher(AuthenticationSettings(bcrypt_cost=4))
+    imported = "bcrypt$" + HASHER.hash(PASSWORD)
+    store = MemoryAccountStore([dataclasses.replace(BEA, password_hash=imported)])
+    service = PasswordSignIn(store, hasher, pool)
+    await service.sign_in("bea@example.com", PASSWORD)
+    account = await service.sign_in("bea@example.com", PASSWORD)
+    assert account.password_hash.startswith("$2b$04$")
+    assert not hasher.needs_rehash(account.password_hash)

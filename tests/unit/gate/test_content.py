@@ -7,7 +7,7 @@ import pytest
 from anyio import create_task_group
 from anyio.lowlevel import checkpoint
 from fastapi import Body, Depends, FastAPI, File, Form, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -31,7 +31,7 @@ class Plain(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=50)
-    price: float = 0
+    price: FiniteFloat = 0
 
 
 Anything = Annotated[Any, unbounded("the tests look at bodies, not at schemas")]

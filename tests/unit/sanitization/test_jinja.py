@@ -31,6 +31,9 @@ def environment(
         extensions=["jinja2.ext.do"],
     )
     made.filters["rich_text"] = rich_text
+    # Names that an application gives to what Jinja2 calls "safe".
+    made.filters["raw"] = Markup
+    made.globals["raw_html"] = Markup
     return made
 
 
@@ -75,6 +78,20 @@ def rules(source: str) -> list[TemplateRule]:
         "<style>p { color: {{ '#fff' }} }</style>",
         "{% filter upper %}<b>{{ x }}</b>{% endfilter %}",
         "{% with a = x %}<b>{{ a }}</b>{% endwith %}",
+        "<script>const a = 'b', c = \"d's\"; const e = {{ x|tojson }};</script>",
+        "<script>// it's said\nconst a = {{ x|tojson }};</script>",
+        "<script>/* it's */ const a = {{ x|tojson }};</script>",
+        '<script>const a = b.match(/"/) + {{ x|tojson }};</script>',
+        "<script>const a = b / c; const d = {{ x|tojson }}; // a / b\n</script>",
+        "<script>const a = 'it\\'s', b = {{ x|tojson }};</script>",
+        "<div x-data='{ open: {{ x|tojson }} }'>",
+        "<script src='/static/{{ x }}.js'></script>",
+        "<script src='https://cdn.example/{{ x }}.js'></script>",
+        "<iframe src='?page={{ x }}'></iframe>",
+        "<p title='{{ x|rich_text|striptags }}'>{{ x|rich_text|striptags|truncate(9) }}",
+        "<p title='{{ x|urlize|forceescape }}'>{{ x|urlize }}",
+        "{{ x|map('upper')|join }}{{ x[:9] }}{{ x|truncate(9) }}",
+        "{% raw %}<p>{{ x|safe }}{% endraw %}",
         "",
     ],
 )
@@ -142,6 +159,39 @@ def test_safe_templates_have_no_findings(source: str) -> None:
         ("{% set y %}<a href='{{ x }}'>{% endset %}", R.URL),
         ("{% for a in b %}<a href='{% endfor %}{{ x }}", R.URL),
         ("{% if x", R.UNREADABLE),
+        ('<script>const a = "Hello {{ x|tojson }}";</script>', R.SCRIPT),
+        ("<script>const a = 'Hello {{ x|tojson }}';</script>", R.SCRIPT),
+        ("<script>const a = `Hello {{ x|tojson }}`;</script>", R.SCRIPT),
+        ("<script>const a = `\n{{ x|tojson }}`;</script>", R.SCRIPT),
+        ("<script>const a = 'it\\'s {{ x|tojson }}';</script>", R.SCRIPT),
+        ('<script>const a = b / c; d = "e/f {{ x|tojson }}";</script>', R.SCRIPT),
+        ('<script>const a = "//x/{{ x|tojson }}";</script>', R.SCRIPT),
+        ('<script>const a = "{{ x|tojson }} and {{ y|tojson }}";</script>', R.SCRIPT),
+        ("<button onclick='go(\"a {{ x|tojson }}\")'>", R.HANDLER),
+        ('<button onclick="go(&quot;a {{ x|tojson|forceescape }}&quot;)">', R.HANDLER),
+        ("<button hx-on:click='go({{ x }})'>", R.HANDLER),
+        ("<button @click='go({{ x }})'>", R.HANDLER),
+        ("<p x-data=\"{ a: '{{ x }}' }\">", R.HANDLER),
+        ("<p v-html='{{ x }}' :class='{{ y }}'>", R.HANDLER),
+        ("<script src='/{{ x }}'></script>", R.URL),
+        ("<script src='//{{ x }}/a.js'></script>", R.URL),
+        ("<script src='https://{{ x }}/a.js'></script>", R.URL),
+        ("<script src='https://cdn{{ x }}/a.js'></script>", R.URL),
+        ("<link rel=stylesheet href='/{{ x }}'>", R.URL),
+        ("<base href='/{{ x }}'>", R.URL),
+        ('<p title="{{ x|urlize }}">', R.QUOTED_HTML),
+        ('<p title="{{ x|rich_text|trim }}">', R.QUOTED_HTML),
+        ("<p title=\"{{ {'a': x}|xmlattr }}\">", R.QUOTED_HTML),
+        ("<p>{{ x|rich_text|truncate(80) }}", R.CUT_HTML),
+        ("<p>{{ (x|rich_text)[:80] }}", R.CUT_HTML),
+        ("<p>{{ x|urlize|trim|truncate(80) }}", R.CUT_HTML),
+        ("<p>{{ x|map('safe')|join }}", R.MARKED_SAFE),
+        ("<p>{{ x|raw }}", R.MARKED_SAFE),
+        ("<p>{{ raw_html(x) }}", R.MARKED_SAFE),
+        ("<p>{{ Markup(object=x) }}", R.MARKED_SAFE),
+        ("<p>{{ Markup(*x) }}", R.MARKED_SAFE),
+        ("<p>{{ Markup(**x) }}", R.MARKED_SAFE),
+        ('<p title="{{ x|raw }}">', R.QUOTED_HTML),
     ],
 )
 def test_unsafe_templates_are_found(source: str, rule: TemplateRule) -> None:
@@ -247,6 +297,73 @@ def test_an_unescaped_include_of_a_page() -> None:
     )
     found = [(finding.template, finding.rule) for finding in check_jinja2(made)]
     assert found == [("part.txt", R.AUTOESCAPE_OFF)]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "{% from 'macros.txt' import m %}{{ m(x) }}",
+        "{% import 'macros.txt' as n %}{{ n.m(x) }}",
+        "{% import 'macros.txt' if x else 'none.html' as n %}{{ n.m(x) }}",
+        "{% from 'other.html' import n %}{{ n(x) }}",
+        "{% include 'other.html' %}",
+    ],
+    ids=["from", "import", "chosen", "through another", "through an include"],
+)
+def test_an_unescaped_macro_of_a_page(page: str) -> None:
+    """What a macro gives counts as HTML, so that its template has to escape."""
+    made = environment(
+        autoescape=select_autoescape(),
+        page_html=page,
+        other_html="{% from 'macros.txt' import m %}{% macro n(x) %}{{ m(x) }}{% endmacro %}",
+        macros_txt="{% macro m(x) %}{{ x }}{% endmacro %}",
+    )
+    found = [(finding.template, finding.rule) for finding in check_jinja2(made, ["page.html"])]
+    assert found == [("macros.txt", R.AUTOESCAPE_OFF)]
+
+
+def test_macros_that_import_each_other_end() -> None:
+    """Recursion of imports ends."""
+    page = "{% import 'page.html' as a %}{% import 'other.html' as b %}"
+    assert found_in(page_html=page, other_html=page) == []
+
+
+@pytest.mark.parametrize("name", ["extends", "include"])
+def test_a_choice_of_templates_is_followed(name: str) -> None:
+    """Both templates of a condition are read."""
+    page = f"{{% {name} 'a.html' if x else 'b.html' %}}"
+    part = "<script>{{ x }}</script>"
+    for first, second in ((part, ""), ("", part)):
+        made = environment(page_html=page, a_html=first, b_html=second)
+        assert [finding.rule for finding in check_jinja2(made, ["page.html"])] == [R.SCRIPT]
+
+
+@pytest.mark.parametrize(
+    ("page", "value", "shown"),
+    [
+        ('<script>"a {{ x|tojson }}"</script>', ";alert(1);//", '"a ";alert(1);//"'),
+        ("<script>`a {{ x|tojson }}`</script>", "${alert(1)}", "${alert(1)}"),
+        ("{% from 'm.txt' import m %}{{ m(x) }}", "<script>", "<script>"),
+        ('<p title="{{ x|urlize }}">', "http://a/onclick=alert(1)", '"http://a/onclick=alert(1)'),
+        (
+            "<p>{{ x|rich_text|truncate(20, true, '', 0) }}",
+            "<a href=/abcdefghijkl>a</a>",
+            "<a href",
+        ),
+        ("{{ [x]|map('safe')|join }}", "<script>", "<script>"),
+        ("<script src='/{{ x }}'></script>", "/evil.example/a.js", "src='//evil.example"),
+    ],
+    ids=["string", "template literal", "macro", "urlize", "truncate", "map", "host"],
+)
+def test_what_is_found_is_an_attack(page: str, value: str, shown: str) -> None:
+    """Jinja2 writes the attack into the page, as each of these rules says."""
+    made = environment(
+        autoescape=select_autoescape(),
+        page_html=page,
+        m_txt="{% macro m(x) %}{{ x }}{% endmacro %}",
+    )
+    assert shown in made.get_template("page.html").render(x=value)
+    assert check_jinja2(made, ["page.html"])
 
 
 def test_templates_that_include_each_other_end() -> None:

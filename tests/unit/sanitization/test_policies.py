@@ -80,6 +80,41 @@ def test_contradictions_are_refused(change: dict[str, object]) -> None:
         replace(HTMLPolicy(name="x", tags=P), **change)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tags": {"p"}},
+        {"tags": ["p"]},
+        {"attributes": {("p", "title")}},
+        {"schemes": {"https"}},
+        {"schemes": "https"},
+        {"dropped": {"script", "style"}},
+        {"image_hosts": {"i.example"}},
+    ],
+    ids=str,
+)
+def test_sets_that_can_change_are_refused(change: dict[str, object]) -> None:
+    """A set that its owner can add to would allow a handler after the policy was checked."""
+    with pytest.raises(UnsafePolicyError):
+        replace(HTMLPolicy(name="x", tags=P), **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "rel", ["opener", "nofollow opener", 'x" onclick="alert(1)', "NOOPENER", "noopener\tugc"]
+)
+def test_dangerous_relations_can_not_be_set(rel: str) -> None:
+    """No policy gives a linked page the window of this one, or writes anything but relations."""
+    with pytest.raises(UnsafePolicyError):
+        HTMLPolicy(name="x", tags=P, rel=rel)
+
+
+@pytest.mark.parametrize("version", [0, -1, True, "1", 1.5], ids=repr)
+def test_versions_count_from_one(version: object) -> None:
+    """A version is a number that can be raised."""
+    with pytest.raises(UnsafePolicyError):
+        HTMLPolicy(name="x", tags=P, version=version)  # type: ignore[arg-type]
+
+
 def test_policies_are_immutable() -> None:
     """Nobody changes a policy after it was built."""
     with pytest.raises(FrozenInstanceError):

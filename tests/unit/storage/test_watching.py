@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import RedirectResponse, StreamingResponse
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from stockade import current_principal, unchecked
@@ -313,7 +314,7 @@ def test_a_look_to_decide_is_no_check(guarded: Guarded) -> None:
         assert client.get("/", headers=guarded.headers(ANA)).status_code == 500
 
 
-@pytest.mark.parametrize("status", [302, 404, 409])
+@pytest.mark.parametrize("status", [302, 404, 409, 500])
 def test_no_other_answer_takes_the_place(guarded: Guarded, status: int) -> None:
     """A redirect or an error of the handler's own would tell of the object as well."""
     app = FastAPI(dependencies=[Depends(current_principal)])
@@ -468,6 +469,40 @@ def test_what_is_read_while_streaming_is_recorded_no_more(guarded: Guarded) -> N
     with guarded.serve(app) as client:
         assert client.get("/", headers=guarded.headers(ANA)).text == "begun"
     assert refused == [True]
+
+
+def test_a_stream_breaks_off_before_it_shows_what_is_unchecked(guarded: Guarded) -> None:
+    """What is read while a stream runs does not leave, and nobody takes the rest for complete."""
+    app = FastAPI(dependencies=[Depends(current_principal)])
+
+    @app.get("/")
+    async def handle(
+        session: Annotated[AsyncSession, Depends(guarded.stockade.session)],
+    ) -> StreamingResponse:
+        async def parts() -> AsyncIterator[str]:
+            yield "begun"
+            yield (await session.get_one(Note, 1)).body
+
+        return StreamingResponse(parts())
+
+    guarded.stockade.install(app)
+    with TestClient(app) as client, pytest.raises(RuntimeError):
+        client.get("/", headers=guarded.headers(ANA))
+    assert guarded.reasons(NAME) == [NAME]
+
+
+def test_a_crash_is_a_plain_error(guarded: Guarded) -> None:
+    """A handler that fails after an unchecked read answers as any that fails."""
+    app = FastAPI(dependencies=[Depends(current_principal)])
+
+    @app.get("/")
+    async def handle(session: Annotated[AsyncSession, Depends(guarded.stockade.session)]) -> None:
+        raise RuntimeError((await session.get_one(Note, 2)).body)
+
+    with guarded.serve(app) as client:
+        answer = client.get("/", headers=guarded.headers(BEN))
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        assert "hidden" not in answer.text
 
 
 def test_pages_and_comments_are_watched_apart(guarded: Guarded) -> None:

@@ -24,6 +24,7 @@ from pydantic import (
     ConfigDict,
     EmailStr,
     Field,
+    FiniteFloat,
     HttpUrl,
     InstanceOf,
     IPvAnyAddress,
@@ -81,6 +82,32 @@ class Short(BaseModel):
     name: str
 
 
+class Finite(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    size: float
+    sizes: Annotated[list[float], Field(max_length=2)]
+
+
+class AroundFinite(Finite):
+    inner: Size
+
+
+class Size(BaseModel):
+    size: float
+
+
+class Inner(BaseModel):
+    name: str
+
+
+class AroundShort(BaseModel):
+    model_config = ConfigDict(str_max_length=10)
+
+    inner: Inner
+    record: Record
+
+
 class Extra(BaseModel):
     model_config = ConfigDict(extra="allow")
 
@@ -120,6 +147,12 @@ Alias = TypeAliasType("Alias", list[str])
     ("annotation", "expected"),
     [
         (str, [("", "str")]),
+        # Text such as "nan" and "1e999" is read as a number that is not finite.
+        (float, [("", "float")]),
+        (Annotated[float, Field(ge=0)], [("", "float")]),
+        (AroundFinite, [("inner.size", "float")]),
+        # A model inside has a configuration of its own, and takes strings of any length.
+        (AroundShort, [("inner.name", "str")]),
         (bytes, [("", "bytes")]),
         (Any, [("", "any")]),
         (object, [("", "any")]),
@@ -181,7 +214,9 @@ def test_unbounded_input_is_found(annotation: object, expected: list[tuple[str, 
         Annotated[Int32, Field(ge=1)],
         conint(gt=0, lt=9),
         Annotated[int | None, Field(ge=0, le=9)],
-        float,
+        FiniteFloat,
+        Annotated[float, Field(gt=0, le=9)],
+        Finite,
         bool,
         None,
         UUID,

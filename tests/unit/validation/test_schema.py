@@ -9,15 +9,16 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address
 from types import new_class
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, create_model
-from typing_extensions import TypedDict
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, Strict, ValidationError, create_model
+from typing_extensions import TypeAliasType, TypedDict
 
+from stockade.sanitization import RichText
 from stockade.validation import (
     EmailAddress,
     Line,
@@ -266,6 +267,7 @@ def test_unbounded_fields_are_refused_when_the_class_is_defined(
         ConfigDict(str_strip_whitespace=True),
         ConfigDict(str_to_lower=True),
         ConfigDict(coerce_numbers_to_str=True),
+        ConfigDict(regex_engine="python-re"),
         ConfigDict(hide_input_in_errors=False),
     ],
     ids=str,
@@ -274,6 +276,30 @@ def test_strictness_can_not_be_switched_off(config: ConfigDict) -> None:
     """A subclass that is no longer strict does not come into being."""
     with pytest.raises(LooseSchemaError):
         new_class("Loose", (Schema,), exec_body=lambda body: body.update(model_config=config))
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Annotated[int, Field(strict=False)],
+        Annotated[bool, Strict(strict=False)],
+        list[Annotated[float, Strict(strict=False)]] | None,
+        TypeAliasType("Loose", Annotated[int, Strict(strict=False)]),
+        Annotated[float, Field(allow_inf_nan=True)],
+        Annotated[Decimal, Field(allow_inf_nan=True)],
+    ],
+    ids=["int", "bool", "in a list", "alias", "float", "decimal"],
+)
+def test_no_field_switches_strictness_off_for_itself(annotation: type) -> None:
+    """What a model promises holds for each of its fields."""
+    with pytest.raises(LooseSchemaError):
+        create_model("Loose", __base__=Schema, field=(annotation, ...))
+
+
+def test_a_parameter_may_be_declared_as_read_from_text() -> None:
+    """In a query, every number is read from text, also one that says so."""
+    search = create_model("Loose", __base__=ParameterSchema, page=(int, Field(strict=False)))
+    assert search.model_validate({"page": "2"}).model_dump() == {"page": 2}
 
 
 def test_other_configuration_is_free() -> None:
@@ -314,6 +340,98 @@ def test_generic_schemas_are_checked_with_their_types() -> None:
         Page[int].model_validate({"items": ["1"]})
     with pytest.raises(UnboundedInputError):
         Page[str]
+
+
+class Point(NamedTuple):
+    size: int
+    when: date
+
+
+Size = TypeAliasType("Size", int)
+Written = TypeAliasType("Written", RichText)
+Nested = TypeAliasType("Nested", "int | list[Nested]")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (TypeAliasType("Name", Annotated[str, Field(max_length=9)]), "a\0"),
+        (Size, 2**63),
+        (Size, "1"),
+        (TypeAliasType("One", Literal[1]), True),
+        (TypeAliasType("Day", date), "1700000000"),
+        (TypeAliasType("Kind", Level), "1"),
+        (Point, ["1", "2020-01-31"]),
+        (Point, [2**63, "2020-01-31"]),
+        (Annotated[Nested, unbounded("a test")], [[2**63]]),
+        (Annotated[Nested, unbounded("a test")], [["1"]]),
+    ],
+    ids=str,
+)
+def test_what_has_a_name_is_strict_too(annotation: type, value: object) -> None:
+    """A ``type`` statement and a named tuple have the rules of what they stand for."""
+    named = create_model(
+        "Named", __base__=Schema, first=(annotation, ...), second=(annotation, ...)
+    )
+    honest = create_model("Honest", __base__=Schema, first=(annotation, ...))
+    for model, body in ((named, {"first": value, "second": value}), (honest, {"first": value})):
+        with pytest.raises(ValidationError):
+            model.model_validate(body)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "read"),
+    [
+        (TypeAliasType("Day", date), "2020-01-31", date(2020, 1, 31)),
+        (TypeAliasType("Id", UUID), UUID_TEXT, UUID(UUID_TEXT)),
+        (TypeAliasType("Price", Annotated[Decimal, Field(max_digits=5)]), "1.5", Decimal("1.5")),
+        (Point, [1, "2020-01-31"], Point(1, date(2020, 1, 31))),
+        (Annotated[Nested, unbounded("a test")], [1, [2]], [1, [2]]),
+    ],
+    ids=str,
+)
+def test_what_has_a_name_reads_what_json_spells(
+    annotation: type, value: object, read: object
+) -> None:
+    """A ``type`` statement and a named tuple take dates and UUIDs from their text."""
+    named = create_model(
+        "Named", __base__=Schema, first=(annotation, ...), second=(annotation, ...)
+    )
+    assert named.model_validate({"first": value, "second": value}).model_dump() == {
+        "first": read,
+        "second": read,
+    }
+
+
+def test_a_limit_of_one_field_is_not_that_of_others() -> None:
+    """A field that narrows an alias of rich text leaves the alias as it is."""
+
+    class Narrowed(Schema):
+        narrow: Annotated[Written, Field(max_length=5)] = ""
+        wide: Written = ""
+        other: Written = ""
+
+    assert Narrowed.model_validate({"wide": "b" * 12, "other": "c" * 12}).wide == "b" * 12
+    with pytest.raises(ValidationError):
+        Narrowed.model_validate({"narrow": "<p onclick=x></p>"})
+
+
+def test_a_name_is_read_by_the_rules_of_each_model() -> None:
+    """A name that a body and a query share is strict in the one and text in the other."""
+
+    class InBody(Schema):
+        first: Size
+        second: Size
+
+    class InQuery(ParameterSchema):
+        first: Size
+        second: Size
+
+    for model in (InQuery, InBody):
+        assert model.model_validate({"first": 1, "second": 2}).model_dump()["second"] == 2
+    assert InQuery.model_validate({"first": "1", "second": "2"}).model_dump()["first"] == 1
+    with pytest.raises(ValidationError):
+        InBody.model_validate({"first": "1", "second": 2})
 
 
 class Tree(Schema):

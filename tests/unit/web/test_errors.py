@@ -1,13 +1,25 @@
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Query, Request, WebSocket
+from fastapi import (
+    APIRouter,
+    Body,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Query,
+    Request,
+    WebSocket,
+)
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
@@ -199,6 +211,24 @@ def test_a_validation_error_repeats_nothing(bench: Bench, caplog: pytest.LogCapt
     logged = [record for record in caplog.records if not record.name.startswith("httpx")]
     assert not any(CANARY in record.getMessage() for record in logged)
     assert [name for name, _ in bench.recorded()] == ["validation.refused"]
+
+
+class Traced(BaseModel):
+    """Headers that are read into a model."""
+
+    trace_id: str = Field(max_length=3)
+
+
+def test_a_header_of_a_model_has_its_place(bench: Bench) -> None:
+    """A header is told by the name that it has in the request, which has hyphens."""
+
+    @bench.app.get("/traced", dependencies=[public("a test")])
+    async def traced(headers: Annotated[Traced, Header()]) -> None:
+        """Take headers."""
+
+    with TestClient(bench.app) as client:
+        answer = client.get("/traced", headers={"trace-id": CANARY, f"x-{CANARY}": CANARY})
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/header/trace-id"]
 
 
 @pytest.mark.parametrize(
@@ -435,3 +465,57 @@ async def test_an_error_outside_of_a_wall_is_answered_without_an_identifier() ->
     answer = await asyncio.wait_for(handler(Request(scope), RuntimeError(CANARY)), 5)
     assert answer.status_code == 500
     assert b"request_id" not in answer.body
+
+
+UNREADABLE = {
+    "too deep": b"[" * 100_000,
+    "no JSON": b"{",
+    "nothing": b"",
+    "no UTF-8": b'"\xe9"',
+    "no UTF-16": b"\x00[\xd8\x00",
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE.keys())
+@pytest.mark.parametrize("kind", ["text/plain", None])
+def test_a_body_that_a_handler_reads_as_json_is_400(
+    bench: Bench, body: bytes, kind: str | None
+) -> None:
+    """It is looked through by its type, and the handler does not look at that."""
+
+    @bench.app.post("/read", dependencies=[public("a test")])
+    async def read(request: Request) -> object:
+        return await request.json()
+
+    headers = {} if kind is None else {"content-type": kind}
+    with TestClient(bench.app, raise_server_exceptions=False) as client:
+        answer = client.post("/read", content=body, headers=headers)
+        assert client.post("/read", content=b"[1]", headers=headers).json() == [1]
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == PROBLEM
+    (event,) = bench.sink.named("validation.refused")
+    assert event.reason == "validation.json_invalid"
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_json_from_elsewhere_is_a_mistake_of_the_server(bench: Bench, text: str) -> None:
+    """What another service has answered is not what the client has sent."""
+
+    @bench.app.post("/relay", dependencies=[public("a test")])
+    async def relay() -> object:
+        return json.loads(text)
+
+    with TestClient(bench.app, raise_server_exceptions=False) as client:
+        assert client.post("/relay").status_code == 500
+
+
+def test_a_handler_for_more_than_bad_json_stays(bench: Bench) -> None:
+    """An application that answers each ValueError goes on to do so."""
+    bench.app.add_exception_handler(ValueError, lambda *_: PlainTextResponse("own", 418))
+
+    @bench.app.post("/read", dependencies=[public("a test")])
+    async def read(request: Request) -> object:
+        return await request.json()
+
+    with TestClient(bench.app) as client:
+        assert client.post("/read", content=b"{").status_code == 418

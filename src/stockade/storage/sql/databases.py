@@ -9,6 +9,7 @@ from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.api_clients import SQLAPIClientStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
+from stockade.storage.sql.links import SQLLinkStore
 from stockade.storage.sql.migrate import check_schema
 from stockade.storage.sql.sessions import SQLSessionStore
 from stockade.storage.sql.tenants import SQLInvitationStore, SQLTenantStore
@@ -56,6 +57,7 @@ class Databases:
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
         self.tenants = None if engine is None else SQLTenantStore(engine)
         self.invitations = None if engine is None else SQLInvitationStore(engine)
+        self.links = None if engine is None else SQLLinkStore(engine)
 
     async def check(self) -> None:
         """Check that the database answers and has Stockade's tables.

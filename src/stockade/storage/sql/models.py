@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -45,6 +46,7 @@ class User(Base):
     is_active: Mapped[bool] = mapped_column(Boolean)
     token_epoch: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    email_verified: Mapped[bool] = mapped_column(Boolean, server_default=true())
 
 
 class Tenant(Base):
@@ -116,6 +118,7 @@ class APIClientRow(Base):
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    requests_per_minute: Mapped[int | None] = mapped_column(Integer)
 
 
 class APISecretRow(Base):
@@ -146,5 +149,26 @@ class InvitationRow(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     # No reference: whether whoever invited is still a member is looked up when it counts.
     created_by: Mapped[str] = mapped_column(String(36))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class LinkRow(Base):
+    """A one-time link, with the digest of its token."""
+
+    __tablename__ = "stockade_one_time_links"
+    __table_args__ = (Index(None, "user_id"), Index(None, "tenant_id"), Index(None, "expires_at"))
+
+    purpose: Mapped[str] = mapped_column(String(20), primary_key=True)
+    # The account, the address, or tenant and address: it has one link for each purpose.
+    subject: Mapped[str] = mapped_column(String(300), primary_key=True)
+    email: Mapped[str] = mapped_column(String(254))
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    tenant_id: Mapped[str | None] = mapped_column(
+        ForeignKey("stockade_tenants.id", ondelete="CASCADE")
+    )
+    role: Mapped[str | None] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -152,8 +152,10 @@ def compare_numeric(value: Value, type_: Numeric[Any]) -> Iterator[Misfit]:
     whole = precision - scale
     hint = f"write Field(max_digits={precision}, decimal_places={scale})"
     if value.kind is not Kind.DECIMAL:
-        bound = int(Fraction(10) ** whole) - 1 if whole > 0 else 0
-        hint = f"write Field(ge={-bound}, le={bound})"
+        bound = str(10**whole - 1 if whole > 0 else 0)
+        if whole <= 0 and value.kind is Kind.FLOAT:
+            bound = f"{Decimal(10) ** whole - Decimal(10) ** -scale:f}"
+        hint = f"write Field(ge=-{bound}, le={bound})".replace("=-0,", "=0,")
     if value.kind is Kind.DECIMAL and (value.places is None or value.places > scale):
         places = "any number of" if value.places is None else f"up to {value.places}"
         yield Misfit(

@@ -181,7 +181,8 @@ _PARTS: Final = frozenset(
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(name)]
+    # What stands in brackets is what a generic schema was given, not its own name.
+    return [word.lower() for word in _WORD.findall(name.partition("[")[0])]
 
 
 def _stems(name: str, roles: Collection[str]) -> set[str]:

@@ -38,6 +38,7 @@ def paired(schema: type[Any], *models: type[Any], modules: tuple[str, ...] = ())
         *("Note", "NoteCreate", "NoteUpdate", "NoteIn", "CreateNote", "NotePatch", "PatchNote"),
         *("NoteInput", "NoteWrite", "NoteBase", "NewNote", "NoteCreateRequest", "NoteSchema"),
         *("CreateNoteSchema", "NoteDTO", "NotePayload", "EditNoteForm", "UpsertNote", "NoteBody"),
+        *("NoteCreate[int]", "NoteCreate[Annotated[str, Other]]"),
     ],
 )
 @pytest.mark.parametrize("model", ["Note", "NoteModel", "NoteORM", "DBNote", "NoteTable"])
