@@ -15,13 +15,17 @@ from stockade.core.identity import Principal
 from stockade.gate.dependencies import body_limit, public
 from stockade.rate_limiting import rate_limit, unlimited
 from stockade.settings import Settings
+from stockade.storage.sql.access import ObjectAccess
+from stockade.storage.sql.crossing import TenantCrossing
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ObjectAccess",
     "Principal",
     "Settings",
     "Stockade",
+    "TenantCrossing",
     "body_limit",
     "current_principal",
     "optional_principal",

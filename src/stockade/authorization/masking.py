@@ -6,7 +6,6 @@ null takes its place. Where nobody is known to ask, it is left out as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
+    from stockade.core.identity import Principal
     from stockade.core.policy import Policy
 
 _MARK: Final = "stockade_visible_to"
@@ -48,7 +48,6 @@ def visible_to(*requirements: str | RequiredCaller) -> Any:  # noqa: ANN401 - as
     return field
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Hidden:
     """Whether a field is hidden from whoever asks.
 
@@ -56,12 +55,21 @@ class Hidden:
         policy: What a caller has to satisfy to see it.
     """
 
-    policy: Policy
+    __slots__ = ("_last", "policy")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        # A list of a hundred people asks a hundred times for one caller, who does not change.
+        self._last: tuple[Principal | None, bool] = (None, True)
 
     def __call__(self, _value: object) -> bool:
         """Tell whether the field is left out, whatever it holds."""
         principal = ACTING.get()
-        return principal is None or not decide(self.policy, principal, now=None).granted
+        known, hidden = self._last
+        if principal is not known:
+            hidden = principal is None or not decide(self.policy, principal, now=None).granted
+            self._last = (principal, hidden)
+        return hidden
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler

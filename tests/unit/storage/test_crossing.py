@@ -9,11 +9,11 @@ from fastapi import Depends, FastAPI
 from fastapi import Path as PathParameter
 from sqlalchemy import select
 
+from stockade import ObjectAccess
 from stockade.core import Principal, TenantId, UserId, UserType
 from stockade.core.identity import AuthenticationMethod
 from stockade.errors import DeniedError, ForbiddenError
 from stockade.storage.sql.crossing import CrossingError, TenantCrossing, require_super_admin
-from stockade.storage.sql.dependencies import ObjectAccess
 from tests.clock import FrozenClock
 from tests.unit.storage.guarded import ADA, ANA, ROOT, Guarded, Note, Tag
 

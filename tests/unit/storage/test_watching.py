@@ -14,10 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from stockade import current_principal, unchecked
+from stockade import ObjectAccess, current_principal, unchecked
 from stockade.authorization import policy
 from stockade.errors import ConfigurationError, DeniedError, UncheckedObjectError
-from stockade.storage.sql.dependencies import ObjectAccess
 from tests.unit.storage.guarded import ANA, BEN, KEY, Comment, Guarded, Note, Page, Tag
 
 NAME = "authorization.object_unchecked"

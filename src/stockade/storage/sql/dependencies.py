@@ -10,24 +10,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
 
 from fastapi import Depends, Path
-from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.interfaces import ORMOption
-from sqlalchemy.sql.elements import ColumnElement
 from starlette.requests import HTTPConnection
 
-from stockade.authorization.errors import ObjectPolicyError
-from stockade.authorization.objects import (
-    decide_object,
-    find_rule,
-    find_scope,
-    require_object,
-)
+from stockade.authorization.objects import find_rule
 from stockade.core.dependencies import caller_of
 from stockade.core.exchange import require_exchange
 from stockade.core.identity import UserType
 from stockade.core.policy import Policy, attach_to_dependency
 from stockade.errors import NotFoundError
+from stockade.storage.sql.access import ObjectAccess
 from stockade.storage.sql.crossing import TenantCrossing, require_super_admin
 from stockade.storage.sql.object_keys import key_type_of
 from stockade.storage.sql.watching import REASON, Watch
@@ -38,70 +31,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from stockade.core.clock import Clock
-    from stockade.core.decision import Decision
     from stockade.core.exchange import Exchange
-    from stockade.core.identity import Principal, TenantId
-    from stockade.core.watching import ObjectWatch
+    from stockade.core.identity import TenantId
     from stockade.events import EventLog
 
 _Model = TypeVar("_Model")
 LoadOption: TypeAlias = ORMOption
-
-
-class ObjectAccess:
-    """What the caller of one request may do with objects.
-
-    Args:
-        principal: The caller.
-        watch: Is told of each check; None where nothing is watched.
-    """
-
-    def __init__(self, principal: Principal, watch: ObjectWatch | None) -> None:
-        self.principal = principal
-        self._watch = watch
-
-    def require(self, action: str, instance: object) -> None:
-        """Return if the caller may do something with an object, also with one that is not stored.
-
-        Raises:
-            NotFoundError: It may not, and may not know that the object exists either.
-            ForbiddenError: It may not, but may read the object.
-            ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
-        """
-        self._answer_for(type(instance))
-        require_object(self.principal, action, instance)
-        if self._watch is not None:
-            self._watch.approve(instance, action)
-
-    def decide(self, action: str, instance: object) -> Decision:
-        """Say whether the caller may do something with an object, and why; it permits nothing.
-
-        Raises:
-            ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
-        """
-        return decide_object(self.principal, action, instance)
-
-    def visible(self, model: type[_Model]) -> Select[_Model]:
-        """Return a query for the objects of a model that the caller may see.
-
-        Raises:
-            ObjectPolicyError: The model has no scope, or the scope is no condition of SQL.
-        """
-        scope = find_scope(model)
-        if scope is None:
-            message = f"{model.__name__} has no scope: write one with @policy_scope"
-            raise ObjectPolicyError(message)
-        condition: object = scope(self.principal)
-        if not isinstance(condition, ColumnElement):
-            # A comparison of two values of Python is a bool, and means everything or nothing.
-            message = f"the scope of {model.__name__} returned no condition of SQL"
-            raise ObjectPolicyError(message)
-        self._answer_for(model)
-        return select(model).where(condition)
-
-    def _answer_for(self, model: type[object]) -> None:
-        if self._watch is not None:
-            self._watch.answer_for(model)
 
 
 class AccessDependency:
