@@ -190,7 +190,11 @@ class Stockade:
         )
         self.access = AccessDependency(self._watches)
         self.cross_tenant = CrossingDependency(
-            self._databases.make_session, self._watches, clock=self._clock, events=self.events
+            self._databases.make_session,
+            self._watches,
+            find=self.find_principal,
+            clock=self._clock,
+            events=self.events,
         )
         self._accounts = accounts or self._databases.accounts
         own = self._databases if accounts is None else None

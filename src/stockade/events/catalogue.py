@@ -124,6 +124,11 @@ _KINDS = (
         "A handler used guarded objects without a check; its answer or its write was refused.",
     ),
     EventKind(
+        "authorization.impersonated",
+        logging.WARNING,
+        "A super administrator began to act as another account.",
+    ),
+    EventKind(
         "authorization.membership_changed",
         logging.INFO,
         "A tenant was made, or somebody joined, left, switched or got another role.",

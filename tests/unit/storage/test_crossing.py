@@ -1,5 +1,6 @@
 """A super administrator works in a tenant on purpose, for a while and on record."""
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,10 @@ from fastapi import Path as PathParameter
 from sqlalchemy import select
 
 from stockade import ObjectAccess
-from stockade.core import Principal, TenantId, UserId, UserType
+from stockade.authentication import Account
+from stockade.authorization import decide
+from stockade.core import Policy, Principal, TenantId, UserId, UserType
+from stockade.core.acting import ACTING
 from stockade.core.identity import AuthenticationMethod
 from stockade.errors import DeniedError, ForbiddenError
 from stockade.storage.sql.crossing import CrossingError, TenantCrossing, require_super_admin
@@ -82,6 +86,7 @@ def make_crossing(guarded: Guarded, clock: FrozenClock, principal: Principal) ->
     return TenantCrossing(
         principal,
         guarded.stockade._databases.make_session,
+        find=guarded.stockade.find_principal,
         watch=None,
         report=lambda: None,
         clock=clock,
@@ -170,3 +175,77 @@ def test_a_warning_is_given_in_another_tenant_as_well(tmp_path: Path) -> None:
         assert client.get("/acme/notes?check=false", headers=headers).status_code == 200
     (event,) = guarded.sink.named("authorization.object_unchecked")
     assert event.details == {"models": "Note"}
+
+
+def support(guarded: Guarded) -> FastAPI:
+    """Make an application that shows what a user sees."""
+    app = FastAPI()
+
+    @app.get("/{tenant}/{email}/notes")
+    async def notes(
+        tenant: Annotated[str, PathParameter(max_length=36)],
+        email: Annotated[str, PathParameter(max_length=100)],
+        crossing: Annotated[TenantCrossing, Depends(guarded.stockade.cross_tenant)],
+    ) -> list[str]:
+        async with crossing.as_account(email, TenantId(tenant), reason=WHY) as acting:
+            query = acting.access.visible(Note).order_by(Note.id)
+            found = [note.body for note in await acting.session.scalars(query)]
+            masked = ACTING.get()
+            assert masked is acting.principal
+            assert masked.actor == "root"
+            return found
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("caller", "path", "status", "seen"),
+    [
+        (ROOT, "/acme/ana@example.com/notes", 200, ["plain", "hidden"]),
+        (ROOT, "/acme/ben@example.com/notes", 200, ["plain"]),
+        (ROOT, "/globex/ana@example.com/notes", 404, None),
+        (ROOT, "/acme/nobody@example.com/notes", 404, None),
+        (ROOT, "/acme/root@example.com/notes", 404, None),
+        (ADA, "/acme/ana@example.com/notes", 403, None),
+    ],
+    ids=["author", "other", "no-member", "nobody", "super-admin", "no-super-admin"],
+)
+def test_a_super_admin_sees_what_an_account_sees(
+    guarded: Guarded,
+    caller: Account,
+    path: str,
+    status: int,
+    seen: list[str] | None,
+) -> None:
+    """Rules and masks are those of the account; the event names both."""
+    with guarded.serve(support(guarded)) as client:
+        answer = client.get(path, headers=guarded.headers(caller))
+        assert answer.status_code == status
+        assert seen is None or answer.json() == seen
+    events = guarded.sink.named("authorization.impersonated")
+    assert len(events) == (status == 200)
+    for event in events:
+        assert event.user_id == "root"
+        assert event.details["subject"] == path.split("/")[2].partition("@")[0]
+        assert event.details["why"] == WHY
+
+
+async def test_nobody_acts_as_another_super_admin(tmp_path: Path) -> None:
+    """Also one who is a member of the tenant can't be acted as, and no sign-in is borrowed."""
+    import anyio.to_thread
+
+    guarded = await anyio.to_thread.run_sync(Guarded, tmp_path)
+    boss = dataclasses.replace(ROOT, email="boss@example.com", user_id=UserId("boss"))
+    guarded.accounts.put(dataclasses.replace(boss, tenant_id=TenantId("acme")))
+    crossing = make_crossing(guarded, FrozenClock(), as_root())
+    with pytest.raises(ForbiddenError) as caught:
+        async with crossing.as_account("boss@example.com", TenantId("acme"), reason=WHY):
+            pass
+    assert caught.value.reason == "authorization.super_admin_untouchable"
+    async with crossing.as_account("ana@example.com", TenantId("acme"), reason=WHY) as acting:
+        fresh = Policy(step_up=timedelta(days=365))
+        assert not decide(fresh, acting.principal, now=FrozenClock().now()).granted
+        with pytest.raises(ForbiddenError):
+            require_super_admin(acting.principal)
+    assert ACTING.get() is None
+    await guarded.stockade._databases.close()

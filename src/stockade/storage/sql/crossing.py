@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from stockade.core.acting import ACTING
 from stockade.core.identity import AuthenticationMethod
-from stockade.errors import ForbiddenError, InvalidInputError
+from stockade.errors import ForbiddenError, InvalidInputError, NotFoundError
+from stockade.storage.sql.access import ObjectAccess
 from stockade.storage.sql.watching import WATCH_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,12 +35,29 @@ class CrossingError(InvalidInputError):
     code = "crossing"
 
 
+@dataclass(frozen=True, slots=True)
+class ActingAs:
+    """What a super administrator has while it acts as another account.
+
+    Args:
+        principal: The account as a caller; its `actor` is the super administrator, and its sign-in
+            is never fresh.
+        session: A session of its tenant.
+        access: What it may do with objects, by the rules of their models.
+    """
+
+    principal: Principal
+    session: AsyncSession
+    access: ObjectAccess
+
+
 class TenantCrossing:
     """Opens sessions of any tenant for one super administrator, in one request.
 
     Args:
         principal: The caller.
         make_session: Makes a session of a tenant.
+        find: Finds an account as a caller, by its address and its active tenant.
         watch: The watch of the request; the rules of objects hold here as well.
         report: Called when a session ends, to record what was left unchecked.
         clock: Source of time.
@@ -51,6 +70,7 @@ class TenantCrossing:
         principal: Principal,
         make_session: Callable[[TenantId | None], AsyncSession],
         *,
+        find: Callable[[str, TenantId], Awaitable[Principal | None]],
         watch: Watch | None,
         report: Callable[[], None],
         clock: Clock,
@@ -59,6 +79,7 @@ class TenantCrossing:
     ) -> None:
         self._principal = principal
         self._make_session = make_session
+        self._find = find
         self._watch = watch
         self._report = report
         self._clock = clock
@@ -81,14 +102,63 @@ class TenantCrossing:
             ForbiddenError: The caller is no super administrator in person.
             TenantRequiredError: The tenant does not fit the tenant columns.
         """
+        async with self._open("tenancy.crossed", tenant_id, reason, within) as session:
+            yield session
+
+    @asynccontextmanager
+    async def as_account(
+        self,
+        email: str,
+        tenant_id: TenantId,
+        *,
+        reason: str,
+        within: timedelta = timedelta(minutes=5),
+    ) -> AsyncIterator[ActingAs]:
+        """Act as an account in one of its tenants: with its roles, its rules, its masks.
+
+        Nobody acts as another super administrator. The request stays the super administrator's.
+
+        Args:
+            email: Address of the account.
+            tenant_id: A tenant that it is a member of.
+            reason: Why, for the event log: one line of 8 to 200 characters.
+            within: How long the session may be used, at most an hour.
+
+        Raises:
+            CrossingError: The reason or the time is not of that form.
+            ForbiddenError: The caller is no super administrator in person, or the account is one.
+            NotFoundError: There is no such account, or it is no member.
+            StoreError: The accounts are away.
+        """
+        require_super_admin(self._principal)
+        found = await self._find(email, tenant_id)
+        if found is None:
+            raise NotFoundError(reason="authorization.account_unknown")
+        if found.is_super_admin:
+            raise ForbiddenError(reason="authorization.super_admin_untouchable")
+        # Whoever acts as somebody has not proved to be them.
+        never = datetime.fromtimestamp(0, tz=UTC)
+        subject = replace(found, actor=self._principal.user_id, authenticated_at=never)
+        opened = self._open(
+            "authorization.impersonated", tenant_id, reason, within, subject=subject.user_id
+        )
+        async with opened as session:
+            acting = ACTING.set(subject)
+            try:
+                yield ActingAs(subject, session, ObjectAccess(subject, self._watch))
+            finally:
+                ACTING.reset(acting)
+
+    @asynccontextmanager
+    async def _open(
+        self, event: str, tenant_id: TenantId, reason: str, within: timedelta, **more: str
+    ) -> AsyncIterator[AsyncSession]:
         require_super_admin(self._principal)
         _require_form(reason, within)
         until = self._clock.now() + within
         async with self._make_session(tenant_id) as session:
-            details = {"tenant": tenant_id, "why": reason, "until": until.isoformat()}
-            self._events.emit(
-                "tenancy.crossed", scope=self._scope, reason="tenancy.crossed", details=details
-            )
+            details = {"tenant": tenant_id, "why": reason, "until": until.isoformat(), **more}
+            self._events.emit(event, scope=self._scope, reason=event, details=details)
             box = TimeBox(until, self._clock, self._watch)
             session.sync_session.info[WATCH_KEY] = box
             try:

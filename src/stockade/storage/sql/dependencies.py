@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from stockade.core.clock import Clock
     from stockade.core.exchange import Exchange
-    from stockade.core.identity import TenantId
+    from stockade.core.identity import Principal, TenantId
     from stockade.events import EventLog
 
 _Model = TypeVar("_Model")
@@ -67,6 +67,7 @@ class CrossingDependency:
     Args:
         make_session: Makes a session of a tenant.
         watches: Makes the watch of a request.
+        find: Finds an account as a caller, by its address and its active tenant.
         clock: Source of time.
         events: Where each crossing is recorded.
     """
@@ -76,11 +77,13 @@ class CrossingDependency:
         make_session: Callable[[TenantId | None], AsyncSession],
         watches: Watches,
         *,
+        find: Callable[[str, TenantId], Awaitable[Principal | None]],
         clock: Clock,
         events: EventLog,
     ) -> None:
         self._make_session = make_session
         self._watches = watches
+        self._find = find
         self._clock = clock
         self._events = events
         roles = (frozenset({str(UserType.SUPER_ADMIN)}),)
@@ -100,6 +103,7 @@ class CrossingDependency:
         return TenantCrossing(
             principal,
             self._make_session,
+            find=self._find,
             watch=self._watches.of(exchange),
             report=partial(self._watches.report, connection),
             clock=self._clock,
