@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from stockade.authentication.account_services import AccountParts, make_account_services
 from stockade.authentication.breaches import make_breach_check
@@ -13,12 +15,13 @@ from stockade.authentication.mails import AccountMails
 from stockade.authentication.new_passwords import NewPasswords
 from stockade.authentication.policy import PasswordPolicy
 from stockade.authentication.post import Post
+from stockade.core.mail import MailError
 from stockade.errors import ConfigurationError
 from stockade.reporting import SMTPMailer, choose_mailer
 from stockade.storage.memory.links import MemoryLinkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from stockade.authentication.account_services import AccountServices
     from stockade.authentication.hashers import PasswordHasher
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from stockade.authentication.routes_sessions import SignInServices
     from stockade.authentication.throttle import AttemptStore
     from stockade.core.clock import Clock
-    from stockade.core.mail import Mailer
+    from stockade.core.mail import Mailer, Message
     from stockade.crypto import KeyRing
     from stockade.events import EventLog
     from stockade.settings import Settings
@@ -108,7 +111,7 @@ class AccountWiring:
             )
             raise ConfigurationError(message)
 
-    def _require_post(self) -> tuple[AccountMails, Mailer]:
+    def _require_post(self) -> AccountMails:
         if self._mails is None:
             message = (
                 "links in mails lead nowhere: set STOCKADE_AUTHENTICATION__PAGES_URL to the pages "
@@ -122,7 +125,7 @@ class AccountWiring:
         if self._mailer is None:
             message = "there is nothing to send mails with: set STOCKADE_REPORTING__SMTP_URL"
             raise ConfigurationError(message)
-        return self._mails, self._mailer
+        return self._mails
 
     def require_services(
         self,
@@ -147,7 +150,7 @@ class AccountWiring:
         """
         if self._services is None:
             self.require_ready(_ROUTES, accounts)
-            mails, mailer = self._require_post()
+            mails = self._require_post()
             settings = self._settings.authentication
             throttle = None
             if attempts is not None:
@@ -164,7 +167,7 @@ class AccountWiring:
                 throttle=sign_in.throttle,
                 post=Post(
                     mails=mails,
-                    mailer=mailer,
+                    mailer=self,
                     errands=self.errands,
                     throttle=throttle,
                     events=self._events,
@@ -174,6 +177,40 @@ class AccountWiring:
                 parts, keys=self._keys, settings=settings, clock=self._clock
             )
         return self._services
+
+    async def send(self, message: Message) -> None:
+        """Send a mail by the mailer of now.
+
+        Raises:
+            MailError: It could not be sent, or there is no mailer.
+        """
+        if self._mailer is None:
+            raise MailError("there is nothing to send mails with")
+        await self._mailer.send(message)
+
+    @contextmanager
+    def divert(self, mailer: Mailer) -> Iterator[None]:
+        """Send mails by another mailer for a while, for tests.
+
+        Raises:
+            ConfigurationError: Others can reach the application.
+        """
+        if self._settings.environment.is_deployed:
+            message = "mails are captured in the environments local and test alone"
+            raise ConfigurationError(message)
+        before, self._mailer = self._mailer, mailer
+        try:
+            yield
+        finally:
+            self._mailer = before
+
+    def notify(
+        self, write: Callable[[AccountMails], Message], *, scope: Mapping[str, Any] | None
+    ) -> None:
+        """Send a notice of what has happened to an account, if mails can be sent at all."""
+        if self._mails is not None and self._mailer is not None:
+            message = write(self._mails)
+            self.errands.add("notice", partial(self._mailer.send, message), scope=scope)
 
     async def close(self) -> None:
         """Wait a while for mails that are under way, and give back threads."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stockade.account_wiring import AccountWiring
@@ -22,6 +23,8 @@ from stockade.authentication.interfaces import LeakedKeyStore
 from stockade.authentication.introspection import Introspector
 from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
+from stockade.authentication.provider_wiring import make_provider_sign_in
+from stockade.authentication.providers import make_providers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_accounts import make_account_router
@@ -31,25 +34,23 @@ from stockade.authentication.routes_invitations import make_invitation_router
 from stockade.authentication.routes_keys import make_keys_router
 from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
 from stockade.authentication.routes_passwords import make_password_router
+from stockade.authentication.routes_providers import make_oidc_router
 from stockade.authentication.routes_registration import make_registration_router
 from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
-from stockade.authorization.explaining import Explanation, Step, explain
-from stockade.authorization.routes import TenantServices, make_tenants_router
-from stockade.authorization.tenants import Invitations, Tenants
+from stockade.authorization.routes import make_tenants_router
 from stockade.core.clock import SystemClock
-from stockade.core.decision import Decision
-from stockade.core.identity import Principal, TenantId, TenantRole
 from stockade.crypto import KeyRing
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, NotFoundError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
 from stockade.gate.columns import ColumnCheck
 from stockade.gate.compiling import PlanCompiler
 from stockade.gate.dependencies import public
+from stockade.gate.explaining import explain_route
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
 from stockade.gate.plans import Access
@@ -60,7 +61,9 @@ from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
+from stockade.storage.memory.accounts import MemoryAccountStore
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.identities import MemoryIdentityStore
 from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
@@ -71,15 +74,14 @@ from stockade.storage.sql.dependencies import (
     Watches,
     check_loaders,
 )
-from stockade.storage.sql.sessions import SQLSessionStore
-from stockade.storage.switching import SessionSwitch
+from stockade.storage.tenant_wiring import TenantWiring, find_principal
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.web import ClientAddresses, HostAllowList, security_headers
 from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
@@ -88,11 +90,23 @@ if TYPE_CHECKING:
 
     from stockade.authentication import AccountStore
     from stockade.authentication.account_services import AccountServices
-    from stockade.authentication.interfaces import APIClientStore, LinkStore, SessionStore
+    from stockade.authentication.errands import Errands
+    from stockade.authentication.identities import NewcomerPolicy
+    from stockade.authentication.interfaces import (
+        APIClientStore,
+        LinkStore,
+        ProviderStore,
+        SessionStore,
+    )
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.outside_issuers import OutsideIssuer
+    from stockade.authentication.provider_sign_in import ProviderSignIn
+    from stockade.authentication.providers import Provider
+    from stockade.authorization.explaining import Explanation
     from stockade.authorization.interfaces import InvitationHook
+    from stockade.authorization.routes import TenantServices
     from stockade.core.clock import Clock
+    from stockade.core.identity import Principal, TenantId
     from stockade.core.interfaces import Authenticator
     from stockade.core.mail import Mailer
     from stockade.events import EventSink
@@ -104,6 +118,7 @@ if TYPE_CHECKING:
     from stockade.storage.sql.dependencies import LoadOption
 
 _Model = TypeVar("_Model")
+_IN_MEMORY: Final = (MemorySessionStore, MemoryAPIClientStore, MemoryIdentityStore)
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
@@ -122,6 +137,10 @@ class Stockade:
         api_clients: Where programs and their keys live; the same holds for them.
         on_invitation: Sends invitations into tenants, such as by mail; without it the route that
             makes one shows its token, once.
+        identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
+            tables unless given, and needed for other accounts.
+        newcomers: Says where the accounts belong that people get by signing in at a provider;
+            without it they have no tenant.
         links: Where one-time links live; the same holds for them.
         mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
         mails: Writes the mails of accounts; in words of our own unless given.
@@ -137,6 +156,7 @@ class Stockade:
             with a reason and an end.
         auth_router: The sign-in routes, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
+        oidc_router: The routes of sign-in at providers, for ``app.include_router``.
         leaked_keys_router: The route by which scanners report leaked keys of programs, for
             ``app.include_router``.
         introspection_router: The route by which services ask about tokens, for
@@ -166,6 +186,8 @@ class Stockade:
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
         on_invitation: InvitationHook | None = None,
+        identities: ProviderStore | None = None,
+        newcomers: NewcomerPolicy | None = None,
         links: LinkStore | None = None,
         mailer: Mailer | None = None,
         mails: AccountMails | None = None,
@@ -200,6 +222,8 @@ class Stockade:
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
+        self._identities = identities or (own and own.identities) or _beside(self._accounts)
+        self._newcomers = newcomers
         self._api_keys = APIKeys(self._keys)
         self._wiring = AccountWiring(
             settings,
@@ -215,12 +239,14 @@ class Stockade:
         self._attempts = self._make_attempts()
         self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
         self._outside = self._make_outside_issuers()
+        self._providers = self._make_providers()
         self._pool = HashingPool(
             threads=settings.authentication.hashing_threads,
             queue=settings.authentication.hashing_queue,
         )
         self._hasher = choose_hasher(settings.authentication)
         self._services: SignInServices | None = None
+        self._provider_sign_in: ProviderSignIn | None = None
         self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
         self._cross_site = self._make_cross_site_guard()
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
@@ -236,8 +262,14 @@ class Stockade:
             guard=self._cross_site,
         )
 
-        self._on_invitation = on_invitation
-        self._tenant_services: TenantServices | None = None
+        self._tenants = TenantWiring(
+            self._databases,
+            tokens=self._tokens,
+            keys=self._keys,
+            settings=settings.authorization,
+            hook=on_invitation,
+            clock=self._clock,
+        )
         self.tenants_router: APIRouter = make_tenants_router(
             self._require_tenants, events=self.events
         )
@@ -271,6 +303,14 @@ class Stockade:
         )
         self.api_keys_router: APIRouter = make_api_keys_router(
             self._require_api_clients, events=self.events
+        )
+        self.oidc_router: APIRouter = make_oidc_router(
+            self._require_provider_sign_in,
+            lambda: self._require_services().sessions,
+            open_policy=public("whoever signs in is not signed in yet"),
+            settings=settings.authentication,
+            notifier=self._wiring,
+            events=self.events,
         )
 
     def install(self, app: FastAPI | Starlette) -> None:
@@ -394,24 +434,8 @@ class Stockade:
         Raises:
             ConfigurationError: There is no such route, or the application has not started.
         """
-        for plan in self.plans():
-            verbs, _, rest = plan.label.partition(" ")
-            method, _, template = route.partition(" ")
-            if plan.route == template and rest.startswith(template) and method in verbs.split(","):
-                break
-        else:
-            message = 'there is no such route: name method and template, "GET /notes/{note_id}"'
-            raise ConfigurationError(message)
         settings, now = self.settings.authorization, self._clock.now()
-        found = explain(plan.policy, principal, settings=settings, now=now)
-        if plan.access is Access.CLOSED:
-            step = Step("a policy", held=False, because="the route has none, and is closed to all")
-            return Explanation(Decision(granted=False, reason="gate.no_policy"), (step,))
-        if plan.access is not Access.PRINCIPAL:
-            because = "; ".join(plan.policy.public) or "HTTP Basic stands in front of it"
-            return Explanation(plan.granted, (Step("nobody in particular", True, because),))  # noqa: FBT003 - a step that holds
-        first = Step("somebody signed in", True, principal.email or principal.user_id)  # noqa: FBT003
-        return Explanation(found.decision, (first, *found.steps))
+        return explain_route(self.plans(), route, principal, settings=settings, now=now)
 
     async def find_principal(
         self, email: str, tenant_id: TenantId | None = None
@@ -430,24 +454,28 @@ class Stockade:
         Raises:
             StoreError: The accounts are away.
         """
-        account = None if self._accounts is None else await self._accounts.find_by_email(email)
-        if account is not None and self._accounts is not None and tenant_id is not None:
-            account = await self._accounts.find_by_id(account.user_id, tenant_id)
-        if account is None or not account.active or tenant_id not in {None, account.tenant_id}:
+        if self._accounts is None:
             return None
-        return Principal(
-            user_id=account.user_id,
-            email=account.email,
-            user_type=account.user_type,
-            tenant_id=account.tenant_id,
-            roles=account.roles,
-            permissions=self._grant(account.roles),
-            authenticated_at=self._clock.now(),
+        return await find_principal(
+            self._accounts, email, tenant_id, permissions_of=self._grant, clock=self._clock
         )
 
     def permissions_of(self, roles: frozenset[str]) -> frozenset[str]:
         """Return the permissions that follow from roles."""
         return self._grant(roles)
+
+    @contextmanager
+    def divert_mails(self, mailer: Mailer) -> Iterator[Errands]:
+        """Send mails by another mailer for a while; for `stockade.testing`.
+
+        Yields:
+            What sends them, which can be waited for.
+
+        Raises:
+            ConfigurationError: The application is deployed.
+        """
+        with self._wiring.divert(mailer):
+            yield self._wiring.errands
 
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
@@ -581,8 +609,9 @@ class Stockade:
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
+            ("stockade:oidc-start", "oidc_router", "identities", self._identities),
         ):
-            if route in names and isinstance(kept, MemorySessionStore | MemoryAPIClientStore):
+            if route in names and isinstance(kept, _IN_MEMORY):
                 message = (
                     f"{router} is for accounts of your own, and what it makes has no place: pass"
                     f" {place}= beside accounts="
@@ -619,46 +648,7 @@ class Stockade:
         return self._services
 
     def _require_tenants(self) -> TenantServices:
-        store, invitations = self._databases.tenants, self._databases.invitations
-        accounts, sessions = self._databases.accounts, self._sessions
-        if (
-            store is None
-            or invitations is None
-            or accounts is None
-            or accounts is not self._accounts
-        ):
-            message = (
-                "tenants_router is for Stockade's own accounts: set STOCKADE_DATABASE_URL and leave"
-                " accounts= out"
-            )
-            raise ConfigurationError(message)
-        if not isinstance(sessions, SQLSessionStore | MemorySessionStore):
-            message = "tenants_router is for Stockade's own sessions: leave sessions= out"
-            raise ConfigurationError(message)
-        settings = self.settings.authorization
-        missing = {str(TenantRole.OWNER), str(TenantRole.MEMBER)} - settings.roles.keys()
-        if missing:
-            message = (
-                f"tenants_router needs the role {', '.join(sorted(missing))}: add it to"
-                " STOCKADE_AUTHORIZATION__ROLES"
-            )
-            raise ConfigurationError(message)
-        if self._tenant_services is None:
-            tenants = Tenants(store, settings)
-            self._tenant_services = TenantServices(
-                tenants=tenants,
-                invitations=Invitations(
-                    invitations,
-                    tenants,
-                    store,
-                    keys=self._keys,
-                    settings=settings,
-                    clock=self._clock,
-                ),
-                switch=SessionSwitch(accounts, sessions, self._tokens, clock=self._clock),
-                hook=self._on_invitation,
-            )
-        return self._tenant_services
+        return self._tenants.require(self._accounts, self._sessions)
 
     def _require_account_services(self) -> AccountServices:
         attempts = self._attempts
@@ -698,6 +688,40 @@ class Stockade:
         return APIClients(
             self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
         )
+
+    def _make_providers(self) -> dict[str, Provider]:
+        settings = self.settings.authentication
+        if not settings.providers:
+            return {}
+        if self._identities is None:
+            message = (
+                "sign-in at a provider needs a place for who is who there: set"
+                " STOCKADE_DATABASE_URL or pass identities= beside accounts="
+            )
+            raise ConfigurationError(message)
+        return make_providers(
+            settings,
+            HTTPReader(),
+            allow_http=not self.settings.environment.is_deployed,
+            events=self.events,
+            clock=self._clock,
+        )
+
+    def _require_provider_sign_in(self) -> ProviderSignIn:
+        if self._accounts is None or self._identities is None:
+            # Without accounts there are no providers, and so nothing of this name.
+            raise NotFoundError(reason="authentication.provider_unknown")
+        if self._provider_sign_in is None:
+            self._provider_sign_in = make_provider_sign_in(
+                self._providers,
+                self._identities,
+                accounts=self._accounts,
+                newcomers=self._newcomers,
+                sessions=self._require_services().sessions,
+                keys=self._keys,
+                clock=self._clock,
+            )
+        return self._provider_sign_in
 
     def _require_leaked_keys(self) -> LeakedKeys:
         store = self._api_clients
@@ -846,6 +870,10 @@ class Stockade:
 def _limits_are_on(settings: Settings) -> bool:
     enabled = settings.rate_limiting.enabled
     return settings.environment.is_deployed if enabled is None else enabled
+
+
+def _beside(accounts: AccountStore | None) -> MemoryIdentityStore | None:
+    return MemoryIdentityStore(accounts) if isinstance(accounts, MemoryAccountStore) else None
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from stockade.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -9,6 +11,7 @@ from stockade.errors import (
     StockadeError,
     StoreError,
     UnauthenticatedError,
+    UnavailableError,
 )
 
 
@@ -36,6 +39,44 @@ class IssuerError(StoreError):
     """An outside issuer does not answer, or not with its keys; the message says what came."""
 
     code = "issuer"
+
+
+class ProviderRefusedError(UnauthenticatedError):
+    """A sign-in at a provider does not hold."""
+
+    code = "provider_sign_in_refused"
+
+
+class ProviderCancelledError(ProviderRefusedError):
+    """Somebody has not signed in at the provider after all, or not agreed there."""
+
+    code = "provider_sign_in_cancelled"
+
+
+class UnknownIdentityError(ProviderRefusedError):
+    """Whoever has signed in at a provider has no account here that this sign-in belongs to."""
+
+    code = "identity_not_linked"
+
+
+class ProviderAwayError(UnavailableError):
+    """A provider does not answer, or with something that is no answer.
+
+    Args:
+        problem: What came, in a few words; nothing of the answer.
+    """
+
+    code = "provider_away"
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(reason="authentication.provider_away", retry_after=timedelta(seconds=5))
+        self.problem = problem
+
+
+class LastWayInError(ForbiddenError):
+    """Without this identity nobody could sign in to the account any longer."""
+
+    code = "last_way_in"
 
 
 class InvalidTokenError(UnauthenticatedError):

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
         Account,
         APIClient,
         APISecret,
+        Identity,
         NewAccount,
+        Placement,
         RefreshUse,
         Session,
         StoredAPIClient,
@@ -303,3 +305,87 @@ class LeakedKeyStore(Protocol):
         Raises:
             StoreError: The store is away.
         """
+
+
+class IdentityStore(Protocol):
+    """Where the identities of accounts at providers live."""
+
+    async def find(self, issuer: str, subject: str) -> Identity | None:
+        """Return the identity that a provider knows by this name, or None.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def list_of(self, user_id: UserId) -> list[Identity]:
+        """Return the identities of an account, the oldest first.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def add(self, identity: Identity) -> bool:
+        """Link an identity to its account; False where it is linked already, to whichever account.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def register(
+        self, identity: Identity, *, email: str, placement: Placement | None
+    ) -> bool:
+        """Make an account without a password and link an identity to it, both or neither.
+
+        Args:
+            identity: The identity, with the identifier of the new account.
+            email: Address of the account, in lower case.
+            placement: Where in which role it belongs; None for an account without a tenant.
+
+        Returns:
+            False where an account has the address, or the identity is linked already.
+
+        Raises:
+            StoreError: The store is away, or the tenant does not exist.
+        """
+
+    async def remove(self, user_id: UserId, identity_id: str, *, keep: int) -> bool:
+        """Take an identity off its account in one atomic step.
+
+        Args:
+            user_id: The account.
+            identity_id: The identity.
+            keep: How many other identities have to stay.
+
+        Returns:
+            False where the account has no such identity, or fewer than `keep` others.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def touch(self, identity_id: str, *, now: datetime) -> None:
+        """Remember that somebody has signed in with an identity.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+
+class SpentStore(Protocol):
+    """Where it is remembered what works once and has been used."""
+
+    async def spend(self, digest: str, *, now: datetime, until: datetime) -> bool:
+        """Use something up, in one atomic step; of any number of calls one gets True.
+
+        Args:
+            digest: What it is.
+            now: The time.
+            until: How long that has to be remembered.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+
+class ProviderStore(IdentityStore, SpentStore, Protocol):
+    """What sign-in at providers needs from a store."""

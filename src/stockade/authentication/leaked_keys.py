@@ -6,7 +6,7 @@ stays ended: who sends one again changes nothing, so that no window of time is n
 
 The form is that of GitHub's secret scanning partner programme: ECDSA on P-256 with SHA-256, in DER.
 
-Source: GitHub Docs, secret scanning partner program; ASVS 5.0 V13.3.1 and V16.2.5.
+Source: GitHub Docs, secret scanning partner program; ASVS 5.0 V13.3.4 and V16.2.5.
 """
 
 from __future__ import annotations

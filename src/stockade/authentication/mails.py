@@ -102,6 +102,24 @@ class AccountMails:
         )
         return Message(to=to, subject=f"Your address for {self.site} was changed", text=text)
 
+    def identity_linked(self, to: str, provider: str) -> Message:
+        """Tell the owner that there is another way in to the account."""
+        text = (
+            f"Somebody, hopefully you, can sign in to your account at {self.site} by way of "
+            f"{provider} from now on.\n\n"
+            "If it was not you, sign in, take it off, and change your password.\n"
+        )
+        return Message(to=to, subject=f"A new way to sign in to {self.site}", text=text)
+
+    def identity_unlinked(self, to: str, provider: str) -> Message:
+        """Tell the owner that there is one way in less."""
+        text = (
+            f"Nobody can sign in to your account at {self.site} by way of {provider} any longer, "
+            "unless it is linked again.\n\n"
+            "If it was not you, sign in and change your password.\n"
+        )
+        return Message(to=to, subject=f"A way to sign in to {self.site} is gone", text=text)
+
     def invite(self, to: str, token: str, *, lifetime: timedelta) -> Message:
         """Give somebody a way into a tenant."""
         text = (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from stockade.core.identity import UserId, UserType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from stockade.core.identity import TenantId
@@ -253,3 +255,56 @@ class StoredLink:
         if self.user_id is not None:
             return self.user_id
         return self.email if self.membership is None else f"{self.membership[0]} {self.email}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a provider calls somebody, linked to an account.
+
+    Args:
+        identity_id: Identifier; no secret.
+        user_id: The account.
+        issuer: The provider's name for itself.
+        subject: The provider's name for the user.
+        linked_at: When it was linked.
+        last_used_at: When somebody last signed in with it.
+    """
+
+    identity_id: str
+    user_id: UserId
+    issuer: str
+    subject: str
+    linked_at: datetime
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """Somebody who signs in at a provider for the first time and is to get an account.
+
+    Args:
+        provider: Name of the provider in the settings.
+        subject: The provider's name for the user.
+        email: Address that the provider has verified, in a domain that it is trusted with.
+        claims: All that the identity token says, verified; the user may have written some of it.
+    """
+
+    provider: str
+    subject: str
+    email: str
+    claims: Mapping[str, Any] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, hash=False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a new account belongs.
+
+    Args:
+        tenant_id: Its tenant.
+        role: Its role there.
+    """
+
+    tenant_id: TenantId
+    role: str

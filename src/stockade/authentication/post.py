@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from stockade.authentication.mails import AccountMails
     from stockade.core.mail import Mailer, Message
     from stockade.events import EventLog
+
+
+class Notifier(Protocol):
+    """Whatever tells the owner of an account what has happened to it, where mails can be sent."""
+
+    def notify(
+        self, write: Callable[[AccountMails], Message], *, scope: Mapping[str, Any] | None
+    ) -> None:
+        """Send a notice, later.
+
+        Args:
+            write: Writes it.
+            scope: ASGI scope of the request that has caused it.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

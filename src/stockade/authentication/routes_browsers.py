@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stockade.core.dependencies import PolicyMark
     from stockade.events import EventLog
 
-_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
+COOKIE_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _Caller = Annotated[Principal, Depends(current_principal)]
 
 
@@ -98,7 +98,7 @@ def add_browser_routes(
             reason="authentication.signed_out",
             details={"user_id": caller.user_id},
         )
-        answer = _answer(f"{SESSION_COOKIE}=; Max-Age=0; {_ATTRIBUTES}")
+        answer = _answer(f"{SESSION_COOKIE}=; Max-Age=0; {COOKIE_ATTRIBUTES}")
         # What the browser has kept of the account's data goes as well.
         answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer
@@ -112,10 +112,20 @@ def add_browser_routes(
         return CSRFToken(csrf_token=guard.token_of(caller.session_id))
 
 
+def write_session_cookie(session: Session, cookie: str) -> str:
+    """Return the cookie of a session, as ``Set-Cookie`` has it.
+
+    Args:
+        session: The session.
+        cookie: The cookie's value; a secret.
+    """
+    age = int((session.expires_at - session.created_at).total_seconds())
+    return f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {COOKIE_ATTRIBUTES}"
+
+
 def answer_session(session: Session, cookie: str) -> Response:
     """Give a browser the cookie of a session that has begun."""
-    age = int((session.expires_at - session.created_at).total_seconds())
-    return _answer(f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {_ATTRIBUTES}")
+    return _answer(write_session_cookie(session, cookie))
 
 
 def _describe(request: Request) -> BrowserRequest:

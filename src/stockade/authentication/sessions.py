@@ -126,19 +126,26 @@ class Sessions:
         self._settings = settings
         self._clock = clock
 
-    async def begin(self, account: Account, client: Client) -> Grant:
+    async def begin(
+        self, account: Account, client: Client, *, authenticated_at: datetime | None = None
+    ) -> Grant:
         """Begin a session for an account that has just proved who it is.
+
+        Args:
+            account: The account.
+            client: Who asks.
+            authenticated_at: When it gave its password or factor, if that was elsewhere and before.
 
         Raises:
             StoreError: The sessions are away.
         """
-        session = self._make(account, client)
+        session = self._make(account, client, authenticated_at)
         token = self._refresh.begin(session.session_id)
         digest = self._refresh.digests(token)[0]
         await self._store.add(session, digest=digest, keep=self._settings.sessions_per_account)
         return self._grant(account, session, token)
 
-    def _make(self, account: Account, client: Client) -> Session:
+    def _make(self, account: Account, client: Client, authenticated_at: datetime | None) -> Session:
         now = self._clock.now()
         known = client.cut()
         return Session(
@@ -149,20 +156,27 @@ class Sessions:
             tenant_id=account.tenant_id,
             token_epoch=account.token_epoch,
             created_at=now,
-            authenticated_at=now,
+            authenticated_at=now if authenticated_at is None else authenticated_at,
             last_used_at=now,
             expires_at=now + self._settings.session_lifetime,
             device=known.device,
             address=known.address,
         )
 
-    async def begin_in_browser(self, account: Account, client: Client) -> tuple[Session, str]:
+    async def begin_in_browser(
+        self, account: Account, client: Client, *, authenticated_at: datetime | None = None
+    ) -> tuple[Session, str]:
         """Begin a session that lives in a cookie, and return it with the cookie's value.
+
+        Args:
+            account: The account.
+            client: Who asks.
+            authenticated_at: When it gave its password or factor, if that was elsewhere and before.
 
         Raises:
             StoreError: The sessions are away.
         """
-        session = self._make(account, client)
+        session = self._make(account, client, authenticated_at)
         token = self._cookies.begin(session.session_id)
         digest = self._cookies.digests(token)[0]
         await self._store.add(session, digest=digest, keep=self._settings.sessions_per_account)

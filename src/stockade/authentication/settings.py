@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, fi
 
 from stockade.authentication.issuer_settings import IssuerSettings, check_address
 from stockade.authentication.leaked_keys import read_reporter_key
+from stockade.authentication.provider_settings import ProviderSettings
 
 _IssuerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 _PAGES: Final = re.compile(
@@ -79,6 +80,13 @@ class AuthenticationSettings(BaseModel):
         signing_key_files: The same as paths of files, one key each.
         issuers: Outside issuers whose access tokens are accepted, each under a short name that
             goes before its callers' identifiers.
+        providers: Providers at which people sign in (OpenID Connect), each under a short name
+            that is part of its addresses here; in the environment each member may have a variable
+            of its own, such as ``STOCKADE_AUTHENTICATION__PROVIDERS__GOOGLE__CLIENT_ID``.
+        public_url: Address of this application as its users know it, up to where ``/auth`` begins;
+            providers send them back to it.
+        return_origin: Origin that browsers go to after a sign-in at a provider, such as
+            ``https://app.example.com``; that of ``public_url`` unless given.
         access_token_lifetime: How long an access token holds; 5 to 15 minutes.
         session_lifetime: How long a session holds at most, however much it is used.
         session_idle_lifetime: How long a session holds without a refresh.
@@ -144,6 +152,9 @@ class AuthenticationSettings(BaseModel):
     signing_keys: tuple[SecretStr, ...] = Field(default=(), max_length=20)
     signing_key_files: tuple[Path, ...] = Field(default=(), max_length=20)
     issuers: dict[_IssuerName, IssuerSettings] = Field(default_factory=dict, max_length=20)
+    providers: dict[_IssuerName, ProviderSettings] = Field(default_factory=dict, max_length=20)
+    public_url: Annotated[str, Field(max_length=255), AfterValidator(check_service)] | None = None
+    return_origin: Annotated[str, Field(max_length=255), AfterValidator(check_origin)] | None = None
     access_token_lifetime: timedelta = Field(
         default=timedelta(minutes=10), ge=timedelta(minutes=5), le=timedelta(minutes=15)
     )
@@ -165,7 +176,7 @@ class AuthenticationSettings(BaseModel):
     leak_reporter_keys: tuple[Annotated[str, AfterValidator(check_reporter_key)], ...] = Field(
         default=(), max_length=10
     )
-    introspections_per_program: int = Field(default=3000, ge=1, le=10_000_000)
+    introspections_per_program: int = Field(default=3000, ge=1, le=6_000_000)
     attempts_per_address: int = Field(default=20, ge=1, le=100_000)
     attempts_per_account: int = Field(default=60, ge=1, le=100_000)
     attempts_in_all: int = Field(default=3000, ge=1, le=10_000_000)

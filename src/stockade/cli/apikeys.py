@@ -90,7 +90,7 @@ def create(  # noqa: PLR0917 - Typer passes every parameter by its name
         int | None,
         typer.Option(
             min=1,
-            max=10_000_000,
+            max=6_000_000,
             help="Requests in a minute, over all routes together, in the place of the default"
             " limits.",
             show_default=False,

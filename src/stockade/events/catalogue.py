@@ -90,6 +90,11 @@ _KINDS = (
         logging.INFO,
         "A service asked about a token that does not hold, or is not its business.",
     ),
+    EventKind(
+        "authentication.identity_changed",
+        logging.INFO,
+        "An identity at a provider was linked to an account, or taken off it.",
+    ),
     EventKind("authentication.session_ended", logging.INFO, "A session was ended by its owner."),
     EventKind(
         "authentication.refresh_reused",

@@ -2,6 +2,7 @@
 
 from stockade.testing.clients import as_browser
 from stockade.testing.events import capture_events
+from stockade.testing.mails import CapturedMails, capture_mails
 from stockade.testing.principals import as_principal
 
-__all__ = ["as_browser", "as_principal", "capture_events"]
+__all__ = ["CapturedMails", "as_browser", "as_principal", "capture_events", "capture_mails"]

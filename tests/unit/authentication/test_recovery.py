@@ -210,6 +210,16 @@ async def test_others_get_no_mail(bench: AccountBench, email: str, reason: str) 
     assert bench.links._links == {}
 
 
+@pytest.mark.parametrize("stored", ["unreadable", "$6$salt$hash", "$argon2id$v=19$m=99999999,t=9"])
+async def test_a_hash_that_nobody_reads_is_replaced(bench: AccountBench, stored: str) -> None:
+    """Whoever was moved here with it chooses a new password by mail."""
+    bench.accounts.put(dataclasses.replace(BEA, password_hash=stored))
+    with pytest.raises(InvalidCredentialsError):
+        await bench.sign_in.sign_in(BEA.email, PASSWORD)
+    await reset(bench, await link(bench))
+    await bench.sign_in.sign_in(BEA.email, FRESH)
+
+
 async def test_a_mark_of_django_is_no_password(bench: AccountBench) -> None:
     """An account that was moved from there without one gets none by mail."""
     bench.accounts.put(dataclasses.replace(BEA, password_hash="!unusable"))

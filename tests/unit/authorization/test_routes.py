@@ -343,7 +343,7 @@ def test_a_hook_sends_the_invitation(tmp_path: Path) -> None:
             raise OSError
         world.sent.append(issued)
 
-    world.stockade._on_invitation = send
+    world.stockade._tenants.hook = send
     with world.client:
         body = {"email": "lea@example.com", "role": "member"}
         assert world.call("ana", "POST", "/tenants/invitations", body).json()["token"] is None

@@ -9,6 +9,7 @@ from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.api_clients import SQLAPIClientStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
+from stockade.storage.sql.identities import SQLIdentityStore
 from stockade.storage.sql.links import SQLLinkStore
 from stockade.storage.sql.migrate import check_schema
 from stockade.storage.sql.sessions import SQLSessionStore
@@ -57,6 +58,7 @@ class Databases:
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
         self.tenants = None if engine is None else SQLTenantStore(engine)
         self.invitations = None if engine is None else SQLInvitationStore(engine)
+        self.identities = None if engine is None else SQLIdentityStore(engine)
         self.links = None if engine is None else SQLLinkStore(engine)
 
     async def check(self) -> None:

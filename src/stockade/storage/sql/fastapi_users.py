@@ -40,6 +40,8 @@ _COLUMNS: Final = (
 _BATCH: Final = 500
 _LONGEST_ID: Final = 36
 _LONGEST_HASH: Final = 255
+# Not empty: an account without any password is given none by mail.
+_UNREADABLE: Final = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class _Taking:
                 id=user_id,
                 email=email,
                 user_type=str(kind),
-                password_hash=stored if readable else "",
+                password_hash=stored if len(stored) <= _LONGEST_HASH else _UNREADABLE,
                 is_active=bool(row.is_active),
                 token_epoch=0,
                 email_verified=bool(row.is_verified),
