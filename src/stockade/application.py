@@ -17,22 +17,30 @@ from stockade.authentication.api_clients import APIClients
 from stockade.authentication.api_keys import APIKeys
 from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
 from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
+from stockade.authentication.devices import DeviceWatch
 from stockade.authentication.discovery import HTTPReader
+from stockade.authentication.enrolled import EnrolledFactors
+from stockade.authentication.factors import make_second_factors
 from stockade.authentication.hashers import choose_hasher
 from stockade.authentication.interfaces import LeakedKeyStore
 from stockade.authentication.introspection import Introspector
 from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
 from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
+from stockade.authentication.passkeys import Passkeys, make_passkeys
+from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.provider_wiring import make_provider_sign_in
 from stockade.authentication.providers import make_providers
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.routes import make_auth_router
 from stockade.authentication.routes_accounts import make_account_router
 from stockade.authentication.routes_api_keys import make_api_keys_router
+from stockade.authentication.routes_factor_sessions import FactorServices
+from stockade.authentication.routes_factors import make_factors_router
 from stockade.authentication.routes_introspection import make_introspection_router
 from stockade.authentication.routes_invitations import make_invitation_router
 from stockade.authentication.routes_keys import make_keys_router
 from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
+from stockade.authentication.routes_passkeys import make_passkeys_router
 from stockade.authentication.routes_passwords import make_password_router
 from stockade.authentication.routes_providers import make_oidc_router
 from stockade.authentication.routes_registration import make_registration_router
@@ -63,8 +71,11 @@ from stockade.settings import Settings
 from stockade.storage.limits import LimitedAttempts, guarded_limit_store
 from stockade.storage.memory.accounts import MemoryAccountStore
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.devices import MemoryDeviceStore
+from stockade.storage.memory.factors import MemoryFactorStore
 from stockade.storage.memory.identities import MemoryIdentityStore
 from stockade.storage.memory.links import MemoryLinkStore
+from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.storage.sql.dependencies import (
@@ -88,17 +99,21 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
-    from stockade.authentication import AccountStore
+    from stockade.authentication import Account, AccountStore
     from stockade.authentication.account_services import AccountServices
     from stockade.authentication.errands import Errands
     from stockade.authentication.identities import NewcomerPolicy
     from stockade.authentication.interfaces import (
         APIClientStore,
+        DeviceStore,
+        FactorStore,
         LinkStore,
+        PasskeyStore,
         ProviderStore,
         SessionStore,
     )
     from stockade.authentication.mails import AccountMails
+    from stockade.authentication.models import Session
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.authentication.provider_sign_in import ProviderSignIn
     from stockade.authentication.providers import Provider
@@ -118,7 +133,13 @@ if TYPE_CHECKING:
     from stockade.storage.sql.dependencies import LoadOption
 
 _Model = TypeVar("_Model")
-_IN_MEMORY: Final = (MemorySessionStore, MemoryAPIClientStore, MemoryIdentityStore)
+_IN_MEMORY: Final = (
+    MemorySessionStore,
+    MemoryAPIClientStore,
+    MemoryFactorStore,
+    MemoryPasskeyStore,
+    MemoryIdentityStore,
+)
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
@@ -141,6 +162,11 @@ class Stockade:
             tables unless given, and needed for other accounts.
         newcomers: Says where the accounts belong that people get by signing in at a provider;
             without it they have no tenant.
+        factors: Where second factors live; the same holds for them.
+        passkeys: Where passkeys live; the same holds for them.
+        devices: Where it is remembered with which devices an account was seen; the same holds.
+        on_new_device: Told of each sign-in from a device that the account was not seen with before,
+            such as to hand a mail over; it must not wait for anything.
         links: Where one-time links live; the same holds for them.
         mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
         mails: Writes the mails of accounts; in words of our own unless given.
@@ -155,6 +181,8 @@ class Stockade:
         cross_tenant: Dependency that lets a super administrator open sessions of any tenant, each
             with a reason and an end.
         auth_router: The sign-in routes, for ``app.include_router``.
+        factors_router: The routes of second factors, for ``app.include_router``.
+        passkeys_router: The routes of passkeys, for ``app.include_router``.
         api_keys_router: The routes of the keys of programs, for ``app.include_router``.
         oidc_router: The routes of sign-in at providers, for ``app.include_router``.
         leaked_keys_router: The route by which scanners report leaked keys of programs, for
@@ -188,6 +216,10 @@ class Stockade:
         on_invitation: InvitationHook | None = None,
         identities: ProviderStore | None = None,
         newcomers: NewcomerPolicy | None = None,
+        factors: FactorStore | None = None,
+        passkeys: PasskeyStore | None = None,
+        devices: DeviceStore | None = None,
+        on_new_device: Callable[[Account, Session], None] | None = None,
         links: LinkStore | None = None,
         mailer: Mailer | None = None,
         mails: AccountMails | None = None,
@@ -204,26 +236,24 @@ class Stockade:
             tenancy=settings.tenancy,
             events=self.events,
         )
-        self._watches = Watches(
-            self._databases.guards, mode=settings.authorization.object_checks, events=self.events
-        )
-        self.session = TenantSessionDependency(
-            self._databases.make_session, watch=self._watches.watched
-        )
-        self.access = AccessDependency(self._watches)
-        self.cross_tenant = CrossingDependency(
-            self._databases.make_session,
-            self._watches,
-            find=self.find_principal,
-            clock=self._clock,
-            events=self.events,
-        )
+        self._make_object_dependencies()
         self._accounts = accounts or self._databases.accounts
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
         self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
         self._identities = identities or (own and own.identities) or _beside(self._accounts)
         self._newcomers = newcomers
+        self._factors: FactorStore = factors or (own and own.factors) or MemoryFactorStore()
+        self._passkeys: PasskeyStore = passkeys or (own and own.passkeys) or MemoryPasskeyStore()
+        self._devices = DeviceWatch(
+            devices or (own and own.devices) or MemoryDeviceStore(),
+            keys=self._keys,
+            events=self.events,
+            clock=self._clock,
+            notify=on_new_device,
+        )
+        self._enrolled = EnrolledFactors(self._factors, self._passkeys)
+        self._pending = PendingSignIns(self._keys, self._clock)
         self._api_keys = APIKeys(self._keys)
         self._wiring = AccountWiring(
             settings,
@@ -262,17 +292,7 @@ class Stockade:
             guard=self._cross_site,
         )
 
-        self._tenants = TenantWiring(
-            self._databases,
-            tokens=self._tokens,
-            keys=self._keys,
-            settings=settings.authorization,
-            hook=on_invitation,
-            clock=self._clock,
-        )
-        self.tenants_router: APIRouter = make_tenants_router(
-            self._require_tenants, events=self.events
-        )
+        self._make_tenants(on_invitation)
         self.password_router: APIRouter = make_password_router(
             self._require_account_services,
             open_policy=public("whoever has lost the password can't sign in"),
@@ -301,6 +321,19 @@ class Stockade:
         self.keys_router: APIRouter = make_keys_router(
             self._tokens.keys, open_policy=public("public keys are for everybody")
         )
+        self.factors_router: APIRouter = make_factors_router(
+            self._require_factors,
+            open_policy=public("whoever gives a second factor is not signed in yet"),
+            events=self.events,
+            guard=self._cross_site,
+        )
+        self.passkeys_router: APIRouter = make_passkeys_router(
+            self._require_factors,
+            self._require_passkeys,
+            open_policy=public("whoever signs in with a passkey is not signed in yet"),
+            events=self.events,
+            guard=self._cross_site,
+        )
         self.api_keys_router: APIRouter = make_api_keys_router(
             self._require_api_clients, events=self.events
         )
@@ -311,6 +344,37 @@ class Stockade:
             settings=settings.authentication,
             notifier=self._wiring,
             events=self.events,
+        )
+
+    def _make_object_dependencies(self) -> None:
+        self._watches = Watches(
+            self._databases.guards,
+            mode=self.settings.authorization.object_checks,
+            events=self.events,
+        )
+        self.session = TenantSessionDependency(
+            self._databases.make_session, watch=self._watches.watched
+        )
+        self.access = AccessDependency(self._watches)
+        self.cross_tenant = CrossingDependency(
+            self._databases.make_session,
+            self._watches,
+            find=self.find_principal,
+            clock=self._clock,
+            events=self.events,
+        )
+
+    def _make_tenants(self, on_invitation: InvitationHook | None) -> None:
+        self._tenants = TenantWiring(
+            self._databases,
+            tokens=self._tokens,
+            keys=self._keys,
+            settings=self.settings.authorization,
+            hook=on_invitation,
+            clock=self._clock,
+        )
+        self.tenants_router: APIRouter = make_tenants_router(
+            self._require_tenants, events=self.events
         )
 
     def install(self, app: FastAPI | Starlette) -> None:
@@ -524,6 +588,7 @@ class Stockade:
         self._require_accounts()
         self._require_places(binder.tree)
         self._require_policies()
+        self._require_enrolment(binder.tree)
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._headers)
         await prove_limits(self._limiter)
@@ -610,6 +675,8 @@ class Stockade:
             ("stockade:token", "auth_router", "sessions", self._sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
             ("stockade:oidc-start", "oidc_router", "identities", self._identities),
+            ("stockade:factors", "factors_router", "factors", self._factors),
+            ("stockade:passkeys", "passkeys_router", "passkeys", self._passkeys),
         ):
             if route in names and isinstance(kept, _IN_MEMORY):
                 message = (
@@ -617,6 +684,24 @@ class Stockade:
                     f" {place}= beside accounts="
                 )
                 raise ConfigurationError(message)
+
+    def _require_enrolment(self, tree: Tree) -> None:
+        """Refuse to ask for what nobody could give."""
+        names = {leaf.name for leaf in tree.leaves}
+        if self.settings.authorization.factor_required_for and "stockade:factors" not in names:
+            message = (
+                "STOCKADE_AUTHORIZATION__FACTOR_REQUIRED_FOR asks for second factors, and nobody"
+                " can enrol one: add app.include_router(stockade.factors_router)"
+            )
+            raise ConfigurationError(message)
+        if "stockade:passkeys" in names:
+            if "stockade:factors" not in names:
+                message = (
+                    "passkeys_router needs factors_router, for the recovery codes of who has lost a"
+                    " passkey: add app.include_router(stockade.factors_router)"
+                )
+                raise ConfigurationError(message)
+            self._require_passkeys()
 
     def _require_services(self) -> SignInServices:
         if self._accounts is None:
@@ -639,8 +724,10 @@ class Stockade:
                     access=self._tokens,
                     refresh=RefreshTokens(self._keys),
                     cookies=self._cookies,
+                    factors=FactorCheck(self._enrolled, self._pending),
                     settings=settings,
                     clock=self._clock,
+                    devices=self._devices,
                 ),
                 tokens=self._tokens,
                 throttle=self._make_throttle(self._accounts),
@@ -649,6 +736,32 @@ class Stockade:
 
     def _require_tenants(self) -> TenantServices:
         return self._tenants.require(self._accounts, self._sessions)
+
+    def _require_factors(self) -> FactorServices:
+        sessions = self._require_services().sessions
+        attempts = None if self._attempts is None else LimitedAttempts(self._attempts)
+        factors = make_second_factors(
+            self._factors,
+            self._enrolled,
+            self._sessions,
+            attempts,
+            keys=self._keys,
+            settings=self.settings.authentication,
+            clock=self._clock,
+        )
+        accounts = self._accounts or _NoAccounts()
+        return FactorServices(
+            factors=factors,
+            enrolled=self._enrolled,
+            pending=self._pending,
+            sessions=sessions,
+            accounts=accounts,
+            verified_email=self.settings.authentication.verified_email_required,
+        )
+
+    def _require_passkeys(self) -> Passkeys:
+        settings = self.settings.authentication
+        return make_passkeys(self._passkeys, keys=self._keys, settings=settings, clock=self._clock)
 
     def _require_account_services(self) -> AccountServices:
         attempts = self._attempts
@@ -795,6 +908,7 @@ class Stockade:
             docs=self.settings.api_docs,
             events=self.events,
             clock=self._clock,
+            factor_required_for=self.settings.authorization.factor_required_for,
         )
 
     def _make_planted_binder(self, app: Starlette, guard: Guard) -> Binder:

@@ -25,11 +25,16 @@ TABLES = {
     "stockade_api_secrets",
     "stockade_invitations",
     "stockade_identities",
+    "stockade_known_devices",
+    "stockade_passkeys",
+    "stockade_recovery_codes",
     "stockade_one_time_links",
     "stockade_sessions",
     "stockade_spent",
     "stockade_users",
     "stockade_tenants",
+    "stockade_totp",
+    "stockade_used_challenges",
     "stockade_memberships",
 }
 

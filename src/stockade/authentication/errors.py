@@ -153,3 +153,30 @@ class PasswordRefusedError(InvalidRequestError):
         super().__init__(
             reason="authentication.password_refused", rule=rule, message=message, pointer=pointer
         )
+
+
+class InvalidCodeError(ForbiddenError):
+    """A code of a second factor does not hold; which kind and why reads the same."""
+
+    code = "invalid_code"
+
+
+class FactorExistsError(ForbiddenError):
+    """The account has such a factor already, which has to be removed first."""
+
+    code = "factor_exists"
+
+
+class InvalidPasskeyError(ForbiddenError):
+    """What a passkey signed does not hold, or it can't be registered; why reads the same.
+
+    Args:
+        reason: Reason code for the event log.
+        user_id: The account whose passkey it claims to be, where that is known.
+    """
+
+    code = "invalid_passkey"
+
+    def __init__(self, *, reason: str, user_id: str | None = None) -> None:
+        super().__init__(reason=reason)
+        self.user_id = user_id

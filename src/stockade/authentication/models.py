@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,7 @@ class AccessToken:
         authenticated_at: When the subject last gave its password.
         token_id: Unique identifier (``jti``).
         session_id: The session that it belongs to (``sid``), if any.
+        factors: What the subject has proved itself with (``amr``).
     """
 
     user_id: UserId
@@ -86,6 +88,7 @@ class AccessToken:
     authenticated_at: datetime
     token_id: str
     session_id: str | None = None
+    factors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ class Session:
         revoked_at: When it was ended before that, if it was.
         device: What the client calls itself; untrusted, cut short.
         address: Address of the client at its last use.
+        factors: What the account has proved itself with in it.
     """
 
     session_id: str
@@ -117,6 +121,7 @@ class Session:
     revoked_at: datetime | None = None
     device: str = ""
     address: str = ""
+    factors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,3 +313,45 @@ class Placement:
 
     tenant_id: TenantId
     role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passkey:
+    """A passkey of an account.
+
+    Args:
+        passkey_id: Our identifier of it.
+        credential_id: Its own identifier, in base64url.
+        user_id: Whose it is.
+        user_handle: What it knows the account by; says nothing about anybody.
+        public_key: Its public key, as COSE has it.
+        sign_count: How often it has signed, as it says itself; 0 where it does not count.
+        backup_eligible: Whether it may be copied to other devices of its owner.
+        backed_up: Whether it has been.
+        transports: How it can be reached, as its browser says.
+        name: What its owner calls it.
+        created_at: When it was registered.
+        last_used_at: When it last signed.
+    """
+
+    passkey_id: str
+    credential_id: str
+    user_id: UserId
+    user_handle: bytes = field(repr=False)
+    public_key: bytes = field(repr=False)
+    sign_count: int
+    backup_eligible: bool
+    backed_up: bool
+    transports: frozenset[str]
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None = None
+
+
+class Sighting(StrEnum):
+    """How a device stands to an account."""
+
+    FIRST = "first"
+    """The account had none before."""
+    NEW = "new"
+    KNOWN = "known"

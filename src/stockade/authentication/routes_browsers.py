@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stockade.authentication.browsers import origin_of
 from stockade.authentication.errors import InvalidCredentialsError, InvalidTokenError
-from stockade.authentication.routes_sessions import NO_STORE, client_of
+from stockade.authentication.routes_sessions import NO_STORE, WITHOUT_FACTOR, client_of
 from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.dependencies import current_principal
 from stockade.core.exchange import SESSION_COOKIE, BrowserRequest, require_exchange
@@ -67,7 +67,7 @@ def add_browser_routes(
         """Sign in with a session cookie, which ends the session that the browser had before."""
         exchange = require_exchange(request.scope)
         # Another site must not sign the user in as somebody else either (login CSRF).
-        guard.require_own_site(_describe(request), own_origin=origin_of(exchange), session_id=None)
+        require_own_site(guard, request)
         found = services()
         client = client_of(request)
         if found.throttle is not None:
@@ -78,14 +78,16 @@ def add_browser_routes(
             reason = error.reason
             events.emit("authentication.login_failed", scope=request.scope, reason=reason)
             raise InvalidCredentialsError(reason="authentication.login_refused") from None
+        session, cookie = await found.sessions.begin_in_browser(account, client)
         if exchange.browser is not None:
             await found.sessions.end_by_cookie(exchange.browser.cookie)
-        session, cookie = await found.sessions.begin_in_browser(account, client)
         details = {"user_id": account.user_id}
         events.emit("authentication.login_succeeded", scope=request.scope, details=details)
         return answer_session(session, cookie)
 
-    @router.post("/sign-out", name="stockade:sign-out", status_code=204)
+    @router.post(
+        "/sign-out", name="stockade:sign-out", status_code=204, dependencies=[WITHOUT_FACTOR]
+    )
     async def sign_out(request: Request, caller: _Caller) -> Response:
         """End the session and take the cookie back."""
         if caller.session_id is None:
@@ -103,13 +105,23 @@ def add_browser_routes(
         answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer
 
-    @router.get("/csrf", name="stockade:csrf")
+    @router.get("/csrf", name="stockade:csrf", dependencies=[WITHOUT_FACTOR])
     async def show_csrf_token(response: Response, caller: _Caller) -> CSRFToken:
         """Return the token of the session."""
         if caller.session_id is None:
             raise NotFoundError(reason="authentication.session_unknown")
         response.headers.update(NO_STORE)
         return CSRFToken(csrf_token=guard.token_of(caller.session_id))
+
+
+def require_own_site(guard: CrossSiteGuard, request: Request) -> None:
+    """Refuse a sign-in that another site may have made a browser send.
+
+    Raises:
+        ForbiddenError: Nothing shows that it comes from here.
+    """
+    own = origin_of(require_exchange(request.scope))
+    guard.require_own_site(_describe(request), own_origin=own, session_id=None)
 
 
 def write_session_cookie(session: Session, cookie: str) -> str:

@@ -30,9 +30,15 @@ from stockade.authentication.sign_in_flows import (
 )
 from stockade.core.dependencies import CurrentPrincipal, current_principal
 from stockade.core.exchange import require_exchange
-from stockade.core.identity import Principal
+from stockade.core.identity import Factor, Principal
 from stockade.core.policy import Policy
-from stockade.errors import DeniedError, ForbiddenError, InvalidInputError, UnavailableError
+from stockade.errors import (
+    DeniedError,
+    FactorRequiredError,
+    ForbiddenError,
+    InvalidInputError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +61,7 @@ _FRESH: Final = timedelta(minutes=15)
 # The site itself, and the user: an address typed in, a bookmark; and browsers that do not say.
 _OWN: Final = (None, "same-origin", "none")
 # The addresses on the way hold codes, which are nobody else's business.
+_PROVED: Final = frozenset({Factor.PROVIDER})
 _HEADERS: Final = {**NO_STORE, "Referrer-Policy": "no-referrer"}
 
 _fresh_principal = CurrentPrincipal(
@@ -174,7 +181,10 @@ def make_oidc_router(
             events.emit("authentication.login_failed", scope=request.scope, reason=reason)
             raise ProviderRefusedError(reason="authentication.login_refused") from None
         grant = await sessions().begin(
-            signed_in.account, client_of(request), authenticated_at=signed_in.authenticated_at
+            signed_in.account,
+            client_of(request),
+            factors=_PROVED,
+            authenticated_at=signed_in.authenticated_at,
         )
         _record_success(events, request, signed_in)
         return answer_grant(grant)
@@ -306,6 +316,11 @@ class _Callback:
         try:
             signed_in = await self._sign_in().finish(flow, answer)
             return await self._answer(request, flow, signed_in)
+        except FactorRequiredError as error:
+            self._events.emit(error.reason, scope=request.scope, details={"provider": name})
+            # Behind the number sign it is in no log and in no request of the page.
+            secret = urlencode({"mfa_token": error.pending_token})
+            return self._go_on(flow, {"error": error.code}, fragment=secret)
         except DeniedError as error:
             self._record_refusal(request, name, error)
             return self._go_on(flow, {"error": _code_of(error)})
@@ -321,21 +336,26 @@ class _Callback:
             code = self._sign_in().issue_code(signed_in, flow.challenge)
             return self._go_on(flow, {"code": code})
         exchange = require_exchange(request.scope)
-        if exchange.browser is not None:
-            await self._sessions().end_by_cookie(exchange.browser.cookie)
         session, cookie = await self._sessions().begin_in_browser(
             signed_in.account,
             client_of(request),
+            factors=_PROVED,
             authenticated_at=signed_in.authenticated_at,
         )
+        if exchange.browser is not None:
+            await self._sessions().end_by_cookie(exchange.browser.cookie)
         _record_success(self._events, request, signed_in)
         return self._go_on(flow, {}, write_session_cookie(session, cookie))
 
-    def _go_on(self, flow: Flow, query: dict[str, str], *cookies: str) -> Response:
+    def _go_on(
+        self, flow: Flow, query: dict[str, str], *cookies: str, fragment: str = ""
+    ) -> Response:
         # The origin is that of the settings, and the path is one: there is no other way to go.
         address = self._origin + flow.next
         if query:
             address += ("&" if "?" in flow.next else "?") + urlencode(query)
+        if fragment:
+            address += f"#{fragment}"
         return _redirect(address, write_removal(flow), *cookies)
 
     def _record_refusal(self, request: Request, name: str, error: DeniedError) -> None:

@@ -6,9 +6,18 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from stockade.authentication.issuer_settings import IssuerSettings, check_address
 from stockade.authentication.leaked_keys import read_reporter_key
@@ -19,6 +28,11 @@ _PAGES: Final = re.compile(
     r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*", re.ASCII
 )
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", re.ASCII)
+
+# A name, and no address: passkeys belong to domains.
+_DOMAIN: Final = (
+    r"^(localhost|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?)$"
+)
 
 
 def check_origin(value: str) -> str:
@@ -104,6 +118,16 @@ class AuthenticationSettings(BaseModel):
         attempts_per_account: Sign-ins to one account from all addresses together, in an hour; an
             address from which the account is signed in is exempt.
         attempts_in_all: Sign-ins to all accounts together, in a minute.
+        factor_attempts: Codes of a second factor that may be tried for one account in an hour, and
+            four times as many in a day; the addresses from which the account is signed in share as
+            many of their own.
+        display_name: Name that authenticator apps and passkeys show; `issuer` unless given.
+        passkey_rp_id: Domain that passkeys belong to, such as ``example.com``; they work on it and
+            below it. Without one there are none, and it can't be changed later.
+        passkey_origins: Origins of the pages that use passkeys, such as
+            ``https://app.example.com``; ``https://`` and the domain unless given.
+        passkey_verification: Whether a passkey as a second factor has to ask for finger, face or
+            number (``required``), or may (``preferred``). To sign in by itself it always has to.
         pages_url: Where the pages of the front end are that one-time links lead to, such as
             ``https://app.example.com/account``; the host of a request is never used for it.
         registration: Who may make an account by themselves: nobody, those whom an admin of a tenant
@@ -180,6 +204,13 @@ class AuthenticationSettings(BaseModel):
     attempts_per_address: int = Field(default=20, ge=1, le=100_000)
     attempts_per_account: int = Field(default=60, ge=1, le=100_000)
     attempts_in_all: int = Field(default=3000, ge=1, le=10_000_000)
+    factor_attempts: int = Field(default=10, ge=1, le=1000)
+    display_name: str | None = Field(default=None, pattern=r"^[^:\x00-\x1f\x7f]{1,100}$")
+    passkey_rp_id: Annotated[str, Field(pattern=_DOMAIN, max_length=253)] | None = None
+    passkey_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = Field(
+        default=(), max_length=20
+    )
+    passkey_verification: Literal["required", "preferred"] = "required"
     pages_url: Annotated[str, AfterValidator(check_pages_url)] | None = Field(
         default=None, max_length=200
     )
@@ -219,6 +250,21 @@ class AuthenticationSettings(BaseModel):
     bcrypt_cost: int = Field(default=12, ge=4, le=16)
     hashing_threads: int = Field(default=2, ge=1, le=64)
     hashing_queue: int = Field(default=32, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _check_passkey_origins(self) -> Self:  # noqa: N804 - pydantic calls it on the instance
+        domain = self.passkey_rp_id
+        for origin in self.passkey_origins:
+            parts = urlsplit(origin)
+            host = parts.hostname or ""
+            # A browser uses a passkey on its domain and below it, and over TLS but on this machine.
+            if domain is None or (host != domain and not host.endswith(f".{domain}")):
+                message = "passkey_origins has to be on passkey_rp_id or below it"
+                raise ValueError(message)
+            if parts.scheme != "https" and host != "localhost":
+                message = "passkey_origins has to begin with https://, but for http://localhost"
+                raise ValueError(message)
+        return self
 
     @field_validator("signing_keys", mode="before")
     @classmethod

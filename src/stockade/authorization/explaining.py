@@ -72,8 +72,12 @@ def explain(
         steps.append(Step(f"one of {needs_of(whole)}", bool(fitting), because))
     if policy.step_up is not None:
         age = now - principal.authenticated_at
-        held = age <= policy.step_up
+        held = decide(Policy(step_up=policy.step_up), principal, now=now).granted
         steps.append(Step(f"a sign-in within {policy.step_up}", held, f"it is {age} old"))
+    if policy.factor is not None:
+        held = principal.has_factor(policy.factor)
+        given = ", ".join(sorted(principal.factors)) or "none"
+        steps.append(Step(f"the second factor {policy.factor}", held, f"given: {given}"))
     return Explanation(decide(policy, principal, now=now), tuple(steps))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from stockade.authorization.permissions import is_permission, resolve_roles
-from stockade.core.identity import TenantRole
+from stockade.core.identity import TenantRole, UserType
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class AuthorizationSettings(BaseModel):
         tenants_per_account: How many tenants one account may own and make a further one.
         invitation_lifetime: How long an invitation holds, at most 30 days.
         invitations_per_tenant: How many invitations of one tenant hold at once.
+        factor_required_for: Roles that need a second factor, and ``super_admin``: a session without
+            one gets nothing but the routes that enrol one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,3 +74,13 @@ class AuthorizationSettings(BaseModel):
     def granted(self) -> Mapping[str, frozenset[str]]:
         """The permissions of each role, with those that it inherits."""
         return resolve_roles(self.roles, self.inherits)
+
+    factor_required_for: frozenset[str] = frozenset()
+
+    @model_validator(mode="after")
+    def _know_every_role(self) -> Self:  # noqa: N804 - pydantic calls it on the instance
+        # Nobody would ever be asked because of a misspelt one.
+        if not self.factor_required_for <= self.roles.keys() | {UserType.SUPER_ADMIN}:
+            message = "factor_required_for names a role that is not in roles"
+            raise ValueError(message)
+        return self

@@ -99,6 +99,8 @@ def describe_needs(plan: Plan) -> str:
     parts += [needs_of(Policy(alternatives=(group,))) for group in policy.alternatives]
     if policy.step_up is not None:
         parts.append(f"a sign-in within {policy.step_up}")
+    if policy.factor is not None:
+        parts.append(f"the second factor {policy.factor}")
     return ", ".join(parts or policy.public) or "-"
 
 

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 import stockade
-from stockade.cli import apikeys, check, database, demo, explain, fastapi_users, keys, users
+from stockade.cli import (
+    apikeys,
+    check,
+    database,
+    demo,
+    explain,
+    fastapi_users,
+    keys,
+    reseal,
+    users,
+)
 from stockade.cli.output import PROGRAM, make_console, print_error
 from stockade.errors import ConfigurationError, StoreError
 
@@ -26,6 +36,7 @@ app.command(name="demo")(demo.demo)
 app.command(name="explain")(explain.explain)
 app.add_typer(apikeys.app, name="apikeys")
 app.add_typer(database.app, name="db")
+keys.app.command(name="reseal")(reseal.reseal)
 database.app.command(name="import-fastapi-users")(fastapi_users.import_fastapi_users)
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")

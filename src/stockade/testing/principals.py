@@ -18,7 +18,14 @@ from uuid import uuid4
 from stockade.authentication.browsers import origin_of
 from stockade.authorization import permissions_of
 from stockade.core.exchange import SESSION_COOKIE
-from stockade.core.identity import AuthenticationMethod, Principal, TenantId, UserId, UserType
+from stockade.core.identity import (
+    AuthenticationMethod,
+    Factor,
+    Principal,
+    TenantId,
+    UserId,
+    UserType,
+)
 from stockade.testing.clients import find_stockade, with_cookie, with_headers
 from stockade.testing.errors import HelperError
 
@@ -49,6 +56,7 @@ class Facts(TypedDict, total=False):
     permissions: Iterable[str]
     signed_in_ago: timedelta
     method: AuthenticationMethod
+    factors: Iterable[str]
 
 
 @contextmanager
@@ -62,7 +70,8 @@ def as_principal(
         principal: The very caller; made from the facts unless given.
         **facts: ``user_id`` and ``email`` (``test-user``); ``user_type`` (an ordinary user);
             ``tenant``, and ``roles`` held in it; ``permissions`` beyond those of the roles;
-            ``signed_in_ago``, the age of the sign-in (0); ``method`` (``bearer``). With ``cookie``
+            ``signed_in_ago``, the age of the sign-in (0); ``factors`` that were given
+            (``password``), such as ``totp``; ``method`` (``bearer``). With ``cookie``
             the check of where a request comes from applies (`as_browser`). With ``api_key`` the
             caller is a program: an ordinary user without a session, whose sign-in is never fresh.
 
@@ -185,6 +194,9 @@ def _make_principal(settings: Settings, facts: Facts, *, now: datetime) -> Princ
             message = "a program is an ordinary user and has no sign-in: leave both out"
             raise HelperError(message)
         session_id, signed_in = None, _NEVER
+    default = () if method is AuthenticationMethod.API_KEY else (Factor.PASSWORD,)
+    factors = _names(facts, "factors") if "factors" in facts else frozenset[str](default)
+    _check_factors(factors, method=method)
     return Principal(
         user_id=UserId(facts.get("user_id", "test-user")),
         email=facts.get("email", "test-user@example.com"),
@@ -195,7 +207,19 @@ def _make_principal(settings: Settings, facts: Facts, *, now: datetime) -> Princ
         method=method,
         authenticated_at=signed_in,
         session_id=session_id,
+        factors=factors,
     )
+
+
+def _check_factors(factors: frozenset[str], *, method: AuthenticationMethod) -> None:
+    if factors and method is AuthenticationMethod.API_KEY:
+        message = "a program gives no factors: leave factors= out"
+        raise HelperError(message)
+    unknown = factors - frozenset(Factor)
+    if unknown:
+        known = ", ".join(sorted(Factor))
+        message = f"there is no factor {', '.join(sorted(unknown))}: there are {known}"
+        raise HelperError(message)
 
 
 def _check_roles(roles: frozenset[str], *, known: frozenset[str], tenant: str | None) -> None:

@@ -11,11 +11,13 @@ from stockade.authentication.account_services import (
     AccountServices,
     make_account_services,
 )
+from stockade.authentication.enrolled import EnrolledFactors
 from stockade.authentication.errands import Errands
 from stockade.authentication.mail_throttle import MailThrottle
 from stockade.authentication.mails import AccountMails
 from stockade.authentication.models import Account
 from stockade.authentication.new_passwords import NewPasswords
+from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.post import Post
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.sessions import Sessions
@@ -28,8 +30,10 @@ from stockade.events import EventLog, MemorySink
 from stockade.reporting import MemoryMailer
 from stockade.storage.limits import LimitedAttempts
 from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.storage.memory.factors import MemoryFactorStore
 from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.storage.memory.links import MemoryLinkStore
+from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from tests.clock import FrozenClock
 from tests.unit.authentication.helpers import ANA, NEW, make_tokens, random_password
@@ -99,6 +103,10 @@ class AccountBench:
             access=make_tokens(clock=self.clock),
             refresh=RefreshTokens(keys),
             cookies=RefreshTokens(keys, prefix=COOKIE_PREFIX),
+            factors=FactorCheck(
+                EnrolledFactors(MemoryFactorStore(), MemoryPasskeyStore()),
+                PendingSignIns(keys, self.clock),
+            ),
             settings=chosen,
             clock=self.clock,
         )

@@ -297,6 +297,7 @@ class Site:
         for router in (
             self.stockade.auth_router,
             self.stockade.oidc_router,
+            self.stockade.factors_router,
         ):
             app.include_router(router)
         self.client = TestClient(

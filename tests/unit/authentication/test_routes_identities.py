@@ -1,9 +1,15 @@
 """Link identities to accounts, register by them, and take them off again."""
 
+import asyncio
+import base64
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import jwt
 import pytest
 
+from stockade.authentication.totp import PERIOD, compute_code, step_at
+from stockade.core import UserId
 from stockade.errors import ForbiddenError
 from tests.clock import FrozenClock
 from tests.unit.authentication.issuers import NOW, run_issuer
@@ -499,3 +505,77 @@ def test_the_owner_is_told(open_site: Site, provider: LocalProvider) -> None:
     assert all("local" in each.text for each in sent)
     assert sent[0].subject != sent[1].subject
     assert all("ana-there" not in each.text for each in sent)
+
+
+def enrol(site: Site) -> bytes:
+    """Give Ana an authenticator app, and return its secret."""
+    form = {"username": "ana@example.com", "password": PASSWORD}
+    granted = site.client.post("/auth/token", data=form).json()
+    header = {"Authorization": f"Bearer {granted['access_token']}"}
+    begun = site.client.post("/auth/factors/totp", headers=header, json={}).json()
+    secret = base64.b32decode(begun["secret"])
+    code = {"code": compute_code(secret, step_at(site.clock.now()))}
+    assert site.client.post("/auth/factors/totp/confirm", headers=header, json=code).is_success
+    site.client.cookies.clear()
+    site.clock.advance(PERIOD)
+    return secret
+
+
+def test_a_provider_takes_the_place_of_the_password_alone(
+    site: Site, provider: LocalProvider
+) -> None:
+    """Who has a second factor gives it here as well, in a browser and elsewhere."""
+    link(site)
+    secret = enrol(site)
+    browser = site.browser()
+    went_to = urlsplit(browser.sign_in())
+    (event,) = site.sink.named("authentication.factor_required")
+    assert event.details == {"provider": "local"}
+    assert browser.me() is None
+    assert parse_qs(went_to.query) == {"error": ["mfa_required"]}
+    # In the fragment, it reaches no server and no log.
+    body = {
+        "mfa_token": parse_qs(went_to.fragment)["mfa_token"][0],
+        "code": compute_code(secret, step_at(site.clock.now())),
+    }
+    assert browser.send("POST", "/auth/factors/verify", json=body).status_code == 204
+    assert browser.me() == "ana"
+
+    site.clock.advance(PERIOD)
+    asked = exchange(site, fetch_code(site))
+    assert (asked.status_code, asked.json()["code"]) == (403, "mfa_required")
+    body = {
+        "mfa_token": asked.json()["mfa_token"],
+        "code": compute_code(secret, step_at(site.clock.now())),
+    }
+    granted = site.client.post("/auth/factors/verify", json=body).json()
+    claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
+    assert claims["amr"] == ["fed", "mfa", "otp"]
+
+
+def test_a_sign_in_elsewhere_is_no_second_factor(site: Site, provider: LocalProvider) -> None:
+    """Whatever the provider says of how somebody has signed in there."""
+    link(site)
+    provider.user = {**provider.user, "amr": ["mfa", "otp"]}
+    granted = exchange(site, fetch_code(site)).json()
+    claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
+    assert claims["amr"] == ["fed"]
+
+
+def test_a_session_goes_on_while_the_second_factor_is_asked_for(
+    site: Site, provider: LocalProvider
+) -> None:
+    """Whoever does not give it has lost nothing."""
+    link(site)
+    enrol(site)
+    browser = site.browser()
+    pending = browser.send(
+        "POST", "/auth/login", json={"email": "ana@example.com", "password": PASSWORD}
+    ).json()["mfa_token"]
+    site.clock.advance(PERIOD)
+    codes = site.stockade._require_factors().factors
+    code = asyncio.run(codes.renew_codes(UserId("ana")))[0]
+    body = {"mfa_token": pending, "code": code}
+    assert browser.send("POST", "/auth/factors/verify", json=body).status_code == 204
+    assert "mfa_required" in browser.sign_in()
+    assert browser.me() == "ana"

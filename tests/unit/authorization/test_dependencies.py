@@ -64,7 +64,11 @@ def caller(*roles: str, permissions: frozenset[str] = frozenset(), age: int = 0)
             require_permission(Notes.READ, Other.READ),
             {"permissions": frozenset({"a:b:c", "a:b:d"})},
         ),
-        (require_fresh(timedelta(minutes=5)), {"step_up": timedelta(minutes=5)}),
+        (require_fresh(timedelta(minutes=5)), {"step_up": timedelta(minutes=5), "factor": None}),
+        (
+            require_fresh(timedelta(minutes=5), factor="totp"),
+            {"step_up": timedelta(minutes=5), "factor": "totp"},
+        ),
         (
             require_all("a:b:c", require_role("a") & require_fresh(timedelta(minutes=5))),
             {
@@ -82,7 +86,18 @@ def caller(*roles: str, permissions: frozenset[str] = frozenset(), age: int = 0)
             {"alternatives": ((require_role("a").policy, require_permission("a:b:c").policy),)},
         ),
     ],
-    ids=["roles", "enum", "admin", "permission", "enums", "fresh", "all", "or", "any"],
+    ids=[
+        "roles",
+        "enum",
+        "admin",
+        "permission",
+        "enums",
+        "fresh",
+        "factor",
+        "all",
+        "or",
+        "any",
+    ],
 )
 def test_a_dependency_carries_its_policy(
     dependency: RequiredCaller, policy: dict[str, object]
@@ -109,6 +124,9 @@ def test_a_dependency_carries_its_policy(
         lambda: require_role("a") | require_fresh(timedelta(seconds=1)),
         lambda: require_fresh(timedelta(0)),
         lambda: require_fresh(timedelta(seconds=-1)),
+        lambda: require_fresh(timedelta(minutes=5), factor="password"),
+        lambda: require_fresh(timedelta(minutes=5), factor="sms"),
+        lambda: require_fresh(timedelta(minutes=5), factor=""),
     ],
     ids=[
         "no-role",
@@ -123,6 +141,9 @@ def test_a_dependency_carries_its_policy(
         "fresh-choice",
         "no-age",
         "negative-age",
+        "first-factor",
+        "sms",
+        "no-factor",
     ],
 )
 def test_a_dependency_that_asks_nothing_is_a_mistake(make: object) -> None:
@@ -149,6 +170,9 @@ async def test_a_dependency_decides_by_itself_what_the_gate_did_not() -> None:
         with pytest.raises(StepUpRequiredError) as caught:
             await require_fresh(timedelta(seconds=60))(connect(member, enforced))
         assert caught.value.max_age == timedelta(seconds=60)
+        with pytest.raises(StepUpRequiredError) as caught:
+            await require_fresh(timedelta(hours=1), factor="mfa")(connect(member, enforced))
+        assert caught.value.factor == "mfa"
 
 
 async def test_a_choice_is_decided_as_a_whole() -> None:

@@ -49,3 +49,12 @@ def test_a_role_gets_the_permissions_of_those_it_inherits() -> None:
         "member": frozenset({"a:b:c"}),
         "admin": frozenset({"a:b:c", "a:b:d"}),
     }
+
+
+def test_a_demand_names_roles_that_exist() -> None:
+    """A misspelt one would never be asked."""
+    for roles in (["admin"], ["owner", "super_admin"], []):
+        wanted = AuthorizationSettings(factor_required_for=frozenset(roles))
+        assert wanted.factor_required_for == frozenset(roles)
+    with pytest.raises(ValidationError):
+        AuthorizationSettings(factor_required_for=frozenset({"onwer"}))

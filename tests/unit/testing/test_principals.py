@@ -109,6 +109,12 @@ def add_routes(app: FastAPI) -> None:
 
     fresh = require_fresh(timedelta(minutes=10))
 
+    @app.get("/proved")
+    async def proved(
+        caller: Annotated[Principal, Depends(require_fresh(timedelta(minutes=10), factor="totp"))],
+    ) -> str:
+        return caller.user_id
+
     @app.get("/fresh")
     async def recently(caller: Annotated[Principal, Depends(fresh)]) -> str:
         return caller.user_id
@@ -167,6 +173,9 @@ def test_a_whole_principal_is_taken_as_it_is(bench: Bench) -> None:
         ("/fresh", {"signed_in_ago": timedelta(minutes=11)}, 401),
         ("/fresh", {"method": AuthenticationMethod.API_KEY}, 401),
         ("/fresh", {"method": AuthenticationMethod.COOKIE}, 200),
+        ("/proved", {}, 401),
+        ("/proved", {"factors": ["password", "totp"]}, 200),
+        ("/proved", {"factors": ["passkey"]}, 401),
     ],
 )
 def test_policies_hold(bench: Bench, path: str, facts: dict[str, Any], status: int) -> None:
@@ -398,8 +407,22 @@ def test_a_credential_is_of_its_kind(bench: Bench) -> None:
         {"method": AuthenticationMethod.BASIC},
         {"method": AuthenticationMethod.API_KEY, "user_type": UserType.SUPER_ADMIN},
         {"method": AuthenticationMethod.API_KEY, "signed_in_ago": timedelta(0)},
+        {"method": AuthenticationMethod.API_KEY, "factors": ["totp"]},
+        {"factors": ["sms"]},
+        {"factors": "totp"},
     ],
-    ids=["no tenant", "typing mistake", "text", "text too", "basic", "super program", "program"],
+    ids=[
+        "no tenant",
+        "typing mistake",
+        "text",
+        "text too",
+        "basic",
+        "super program",
+        "program",
+        "program with a factor",
+        "no factor",
+        "text as well",
+    ],
 )
 def test_a_caller_that_can_not_be_is_refused(bench: Bench, facts: dict[str, Any]) -> None:
     """A mistake in a test is an error there, and not a refusal that the test may expect."""

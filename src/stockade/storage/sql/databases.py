@@ -8,10 +8,13 @@ from stockade.authorization.objects import excuse_of, is_guarded, revision
 from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.api_clients import SQLAPIClientStore
+from stockade.storage.sql.devices import SQLDeviceStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
+from stockade.storage.sql.factors import SQLFactorStore
 from stockade.storage.sql.identities import SQLIdentityStore
 from stockade.storage.sql.links import SQLLinkStore
 from stockade.storage.sql.migrate import check_schema
+from stockade.storage.sql.passkeys import SQLPasskeyStore
 from stockade.storage.sql.sessions import SQLSessionStore
 from stockade.storage.sql.tenants import SQLInvitationStore, SQLTenantStore
 from stockade.storage.sql.watching import guards_of, watch_statements
@@ -59,6 +62,9 @@ class Databases:
         self.tenants = None if engine is None else SQLTenantStore(engine)
         self.invitations = None if engine is None else SQLInvitationStore(engine)
         self.identities = None if engine is None else SQLIdentityStore(engine)
+        self.factors = None if engine is None else SQLFactorStore(engine)
+        self.devices = None if engine is None else SQLDeviceStore(engine)
+        self.passkeys = None if engine is None else SQLPasskeyStore(engine)
         self.links = None if engine is None else SQLLinkStore(engine)
 
     async def check(self) -> None:
