@@ -131,6 +131,7 @@ if TYPE_CHECKING:
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
     from stockade.storage.sql.dependencies import LoadOption
+    from stockade.tenancy.planning import IsolationPlan
 
 _Model = TypeVar("_Model")
 _IN_MEMORY: Final = (
@@ -545,6 +546,14 @@ class Stockade:
         """Return what the gate does for each leaf of the application; empty before the start."""
         return [] if self._binder is None else list(self._guard.plans.values())
 
+    def isolation_plan(self) -> IsolationPlan:
+        """Return how each table of the application's models is isolated; nothing is started.
+
+        Raises:
+            ConfigurationError: A model can't be isolated.
+        """
+        return self._databases.plan_isolation()
+
     def excuses(self) -> list[RouteExcuse]:
         """Return what routes take without a bound, each with its reason; empty before the start."""
         return self._requests.excuses
@@ -618,9 +627,18 @@ class Stockade:
             "columns_that_overflow": "; ".join(self._columns.warnings),
             "models_without_policy": ", ".join(without),
             "object_checks": "warn" if self.settings.authorization.object_checks == "warn" else "",
+            "row_level_security": self._describe_row_security(),
             "columns_compared": ", ".join(self._columns.compared),
         }
         return {name: value for name, value in found.items() if value}
+
+    def _describe_row_security(self) -> str:
+        tenancy = self.settings.tenancy
+        if tenancy.row_level_security == "off":
+            return ""
+        role = "the role of the database URL" if tenancy.role is None else tenancy.role
+        allowed = tenancy.row_level_security == "raw_sql"
+        return f"in force for {role}; SQL text is {'allowed' if allowed else 'refused'}"
 
     async def _stop(self) -> None:
         await self._wiring.close()

@@ -17,6 +17,7 @@ from stockade.cli import (
     fastapi_users,
     keys,
     reseal,
+    row_security,
     users,
 )
 from stockade.cli.output import PROGRAM, make_console, print_error
@@ -38,6 +39,7 @@ app.add_typer(apikeys.app, name="apikeys")
 app.add_typer(database.app, name="db")
 keys.app.command(name="reseal")(reseal.reseal)
 database.app.command(name="import-fastapi-users")(fastapi_users.import_fastapi_users)
+database.app.command(name="rls")(row_security.rls)
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 

@@ -126,3 +126,24 @@ def test_an_approval_belongs_to_one_object() -> None:
         watch.approve(Letter(id=number), "write")
         with pytest.raises(UncheckedObjectError):
             watch.require_approved(Letter(id=number))
+
+
+@pytest.mark.parametrize("text", ["SELECT 1", " select * from letter"])
+def test_text_touches_every_guarded_model(text: str) -> None:
+    """Nobody reads SQL text, so that a read by it asks for a check of each model."""
+    exchange = Exchange(None, "r", "127.0.0.1", "http", 1)
+    watch = Watch(GUARDS, exchange, refuses=True)
+    watch.touch_text(text)
+    for model in (Shark, Letter):
+        watch.answer_for(model)
+        assert exchange.withheld is not None
+    watch.answer_for(Photo)
+    assert exchange.withheld is None
+
+
+@pytest.mark.parametrize("text", ["DELETE FROM letter", "WITH x AS (DELETE FROM a) SELECT 1", ""])
+def test_text_that_writes_is_refused_before_it_runs(text: str) -> None:
+    """What is no plain SELECT may write, and needs the checks before."""
+    watch = Watch(GUARDS, Exchange(None, "r", "127.0.0.1", "http", 1), refuses=True)
+    with pytest.raises(UncheckedObjectError):
+        watch.touch_text(text)

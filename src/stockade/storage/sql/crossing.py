@@ -188,10 +188,24 @@ class TimeBox:
             ForbiddenError: The time is over.
             UncheckedObjectError: It writes objects that nobody has checked.
         """
-        if self._clock.now() >= self._until:
-            raise ForbiddenError(reason="tenancy.crossing_over")
+        self._require_time()
         if self._watch is not None:
             self._watch.touch(tables, written)
+
+    def touch_text(self, statement: str) -> None:
+        """Let SQL text run.
+
+        Raises:
+            ForbiddenError: The time is over.
+            UncheckedObjectError: It writes, and there are objects that nobody has checked.
+        """
+        self._require_time()
+        if self._watch is not None:
+            self._watch.touch_text(statement)
+
+    def _require_time(self) -> None:
+        if self._clock.now() >= self._until:
+            raise ForbiddenError(reason="tenancy.crossing_over")
 
     def require_approved(self, instance: object) -> None:
         """Return if an object may be written.

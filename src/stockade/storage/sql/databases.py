@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stockade.core.identity import TenantId
     from stockade.events import EventLog
     from stockade.tenancy import TenancySettings, TenantSessionFactory
+    from stockade.tenancy.planning import IsolationPlan
 
 
 class Databases:
@@ -101,6 +102,16 @@ class Databases:
             watch_statements(self._tenant_engine.sync_engine)
             self._factory = self._isolation.session_factory(self._tenant_engine)
         return self._factory
+
+    def plan_isolation(self) -> IsolationPlan:
+        """Return how each table of the application is isolated; no database is needed.
+
+        Raises:
+            ConfigurationError: A model can't be isolated.
+        """
+        isolation = Isolation(self.find_bases(), settings=self._tenancy, events=self._events)
+        isolation.check()
+        return isolation.plan
 
     def find_bases(self) -> list[Any]:
         """Return what holds the application's models: bases, registries, collections of tables."""

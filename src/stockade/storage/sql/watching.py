@@ -87,6 +87,15 @@ class Watch:
             if self._refuses and not guards.get(table, frozenset()) <= self._checked:
                 raise UncheckedObjectError(reason=REASON)
 
+    def touch_text(self, statement: str) -> None:
+        """Note SQL text that is about to run: it may touch every guarded model.
+
+        Raises:
+            UncheckedObjectError: It is no plain SELECT, and not every guarded model was checked.
+        """
+        reads = statement.lstrip()[:6].upper() == "SELECT"
+        self.touch(self._guards, () if reads else self._guards)
+
     def require_approved(self, instance: object) -> None:
         """Return if an object may be written.
 
@@ -138,7 +147,7 @@ def watch_statements(engine: Engine) -> None:
 def _look(  # noqa: PLR0917 - the signature of the event.
     connection: Connection,
     cursor: object,  # noqa: ARG001 - the signature of the event
-    statement: str,  # noqa: ARG001
+    statement: str,
     parameters: object,  # noqa: ARG001
     context: Any,  # noqa: ANN401 - an ExecutionContext, or None
     executemany: bool,  # noqa: ARG001, FBT001
@@ -146,7 +155,11 @@ def _look(  # noqa: PLR0917 - the signature of the event.
     watch = connection.get_execution_options().get(WATCH_KEY)
     if watch is not None:
         compiled = context.compiled
-        watch.touch(compiled.touched_tables, compiled.written_tables)
+        if compiled is None or compiled.holds_text:
+            # Row-level security lets SQL text in, and nothing here reads it.
+            watch.touch_text(statement)
+        else:
+            watch.touch(compiled.touched_tables, compiled.written_tables)
 
 
 @event.listens_for(TenantSession, "after_begin")
