@@ -48,6 +48,7 @@ from stockade.authentication.routes_sessions import SignInServices
 from stockade.authentication.sessions import Sessions
 from stockade.authentication.throttle import SignInThrottle
 from stockade.authorization import permissions_of
+from stockade.authorization.routes import make_tenants_router
 from stockade.core.clock import SystemClock
 from stockade.crypto import KeyRing
 from stockade.errors import ConfigurationError, NotFoundError
@@ -57,6 +58,7 @@ from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
 from stockade.gate.columns import ColumnCheck
 from stockade.gate.compiling import PlanCompiler
 from stockade.gate.dependencies import public
+from stockade.gate.explaining import explain_route
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
 from stockade.gate.plans import Access
@@ -76,6 +78,14 @@ from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
+from stockade.storage.sql.dependencies import (
+    AccessDependency,
+    CrossingDependency,
+    ObjectLoader,
+    Watches,
+    check_loaders,
+)
+from stockade.storage.tenant_wiring import TenantWiring, find_principal
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.web import ClientAddresses, HostAllowList, security_headers
 from stockade.web.errors import ErrorAnswers
@@ -107,17 +117,23 @@ if TYPE_CHECKING:
     from stockade.authentication.outside_issuers import OutsideIssuer
     from stockade.authentication.provider_sign_in import ProviderSignIn
     from stockade.authentication.providers import Provider
+    from stockade.authorization.explaining import Explanation
+    from stockade.authorization.interfaces import InvitationHook
+    from stockade.authorization.routes import TenantServices
     from stockade.core.clock import Clock
+    from stockade.core.identity import Principal, TenantId
     from stockade.core.interfaces import Authenticator
     from stockade.core.mail import Mailer
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
-    from stockade.gate.tree import Tree
+    from stockade.gate.tree import Leaf, Tree
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
+    from stockade.storage.sql.dependencies import LoadOption
     from stockade.tenancy.planning import IsolationPlan
 
+_Model = TypeVar("_Model")
 _IN_MEMORY: Final = (
     MemorySessionStore,
     MemoryAPIClientStore,
@@ -141,6 +157,8 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        on_invitation: Sends invitations into tenants, such as by mail; without it the route that
+            makes one shows its token, once.
         identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
             tables unless given, and needed for other accounts.
         newcomers: Says where the accounts belong that people get by signing in at a provider;
@@ -159,6 +177,10 @@ class Stockade:
     Attributes:
         session: Dependency that gives an endpoint a session of its caller's tenant; the endpoint
             commits, and what it does not commit is rolled back.
+        access: Dependency that gives an endpoint the `ObjectAccess` of its caller, which checks
+            objects by the rules of their models.
+        cross_tenant: Dependency that lets a super administrator open sessions of any tenant, each
+            with a reason and an end.
         auth_router: The sign-in routes, for ``app.include_router``.
         factors_router: The routes of second factors, for ``app.include_router``.
         passkeys_router: The routes of passkeys, for ``app.include_router``.
@@ -169,6 +191,8 @@ class Stockade:
         introspection_router: The route by which services ask about tokens, for
             ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
+            ``app.include_router``.
+        tenants_router: The routes of tenants, their members and invitations, for
             ``app.include_router``.
         password_router: The routes of forgotten and changed passwords, for ``app.include_router``.
         registration_router: The routes of those who make an account by themselves, for
@@ -190,6 +214,7 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        on_invitation: InvitationHook | None = None,
         identities: ProviderStore | None = None,
         newcomers: NewcomerPolicy | None = None,
         factors: FactorStore | None = None,
@@ -212,7 +237,7 @@ class Stockade:
             tenancy=settings.tenancy,
             events=self.events,
         )
-        self.session = TenantSessionDependency(self._databases.make_session)
+        self._make_object_dependencies()
         self._accounts = accounts or self._databases.accounts
         own = self._databases if accounts is None else None
         self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
@@ -268,6 +293,7 @@ class Stockade:
             guard=self._cross_site,
         )
 
+        self._make_tenants(on_invitation)
         self.password_router: APIRouter = make_password_router(
             self._require_account_services,
             open_policy=public("whoever has lost the password can't sign in"),
@@ -321,6 +347,37 @@ class Stockade:
             events=self.events,
         )
 
+    def _make_object_dependencies(self) -> None:
+        self._watches = Watches(
+            self._databases.guards,
+            mode=self.settings.authorization.object_checks,
+            events=self.events,
+        )
+        self.session = TenantSessionDependency(
+            self._databases.make_session, watch=self._watches.watched
+        )
+        self.access = AccessDependency(self._watches)
+        self.cross_tenant = CrossingDependency(
+            self._databases.make_session,
+            self._watches,
+            find=self.find_principal,
+            clock=self._clock,
+            events=self.events,
+        )
+
+    def _make_tenants(self, on_invitation: InvitationHook | None) -> None:
+        self._tenants = TenantWiring(
+            self._databases,
+            tokens=self._tokens,
+            keys=self._keys,
+            settings=self.settings.authorization,
+            hook=on_invitation,
+            clock=self._clock,
+        )
+        self.tenants_router: APIRouter = make_tenants_router(
+            self._require_tenants, events=self.events
+        )
+
     def install(self, app: FastAPI | Starlette) -> None:
         """Put every layer in front of an application.
 
@@ -369,6 +426,41 @@ class Stockade:
         # Whatever is added to the application before its first request ends up inside of the wall.
         app.build_middleware_stack = build_behind_the_wall  # type: ignore[method-assign]  # Starlette has no hook for this.
 
+    def load(
+        self,
+        model: type[_Model],
+        parameter: str,
+        *,
+        action: str = "read",
+        lock: bool = False,
+        options: Sequence[LoadOption] = (),
+    ) -> ObjectLoader[_Model]:
+        """Make a dependency that gives the object that a path names, if the caller may use it.
+
+        It loads through the session of the caller's tenant and asks the model's rule. What is not
+        there, another tenant's or not to be read is answered 404, all alike.
+
+        Args:
+            model: Class of the object.
+            parameter: Name of the path parameter that holds its key.
+            action: What the caller wants with it, as `stockade.authorization.policy` names it.
+            lock: Whether the row stays as it was checked until the transaction ends
+                (``FOR UPDATE``).
+            options: Options of the query, such as ``selectinload``.
+
+        Raises:
+            ConfigurationError: The key of the model can't be read from a path.
+        """
+        return ObjectLoader(
+            model,
+            parameter,
+            action=action,
+            lock=lock,
+            options=options,
+            session=self.session,
+            watches=self._watches,
+        )
+
     def stand_in(
         self, put_in_front: Callable[[Authenticator, CrossSiteGuard | None, Clock], _StandIns]
     ) -> _StandIns:
@@ -396,6 +488,46 @@ class Stockade:
         standing = put_in_front(self._guard.authenticator, self._cross_site, self._clock)
         self._guard.authenticator = standing
         return standing
+
+    def explain(self, principal: Principal, route: str) -> Explanation:
+        """Say why a caller may call a route, or why not; it permits nothing.
+
+        Args:
+            principal: The caller, such as from `find_principal`.
+            route: Method and path template, such as ``GET /notes/{note_id}``.
+
+        Raises:
+            ConfigurationError: There is no such route, or the application has not started.
+        """
+        settings, now = self.settings.authorization, self._clock.now()
+        return explain_route(self.plans(), route, principal, settings=settings, now=now)
+
+    async def find_principal(
+        self, email: str, tenant_id: TenantId | None = None
+    ) -> Principal | None:
+        """Return an account as a caller, with the roles that it has now; it signs nobody in.
+
+        Its sign-in counts as having just happened.
+
+        Args:
+            email: Address of the account.
+            tenant_id: Its active tenant; its default one unless given.
+
+        Returns:
+            The caller; None where there is no such account, it may not act, or is no member.
+
+        Raises:
+            StoreError: The accounts are away.
+        """
+        if self._accounts is None:
+            return None
+        return await find_principal(
+            self._accounts, email, tenant_id, permissions_of=self._grant, clock=self._clock
+        )
+
+    def permissions_of(self, roles: frozenset[str]) -> frozenset[str]:
+        """Return the permissions that follow from roles."""
+        return self._grant(roles)
 
     @contextmanager
     def divert_mails(self, mailer: Mailer) -> Iterator[Errands]:
@@ -464,6 +596,7 @@ class Stockade:
         binder.bind()
         self._require_accounts()
         self._require_places(binder.tree)
+        self._require_policies()
         self._require_enrolment(binder.tree)
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._headers)
@@ -482,7 +615,11 @@ class Stockade:
             "rate_limiting": self._limits_on,
             "rate_limiting (it only counts)": not dry,
             "api_docs": self.settings.api_docs.is_served,
+            "object_checks": self.settings.authorization.object_checks != "off",
         }
+        without: tuple[str, ...] = ()
+        if self.settings.authorization.models_without_policy == "warn":
+            without = tuple(self._databases.find_unguarded())
         found = {
             "environment": str(self.settings.environment),
             "routes": str(len(plans)),
@@ -490,6 +627,8 @@ class Stockade:
             "closed_for_want_of_a_policy": ", ".join(closed),
             "unbounded_input": "; ".join(self._requests.warnings),
             "columns_that_overflow": "; ".join(self._columns.warnings),
+            "models_without_policy": ", ".join(without),
+            "object_checks": "warn" if self.settings.authorization.object_checks == "warn" else "",
             "row_level_security": self._describe_row_security(),
             "columns_compared": ", ".join(self._columns.compared),
         }
@@ -524,10 +663,24 @@ class Stockade:
             )
             raise ConfigurationError(message)
 
+    def _require_policies(self) -> None:
+        if self.settings.authorization.models_without_policy != "refuse":
+            return
+        found = self._databases.find_unguarded()
+        if found:
+            message = "\n".join(
+                f"{name} belongs to tenants and has no rules: write them with @policy, or call"
+                f' open_within_tenant({name}, "reason")'
+                for name in found
+            )
+            raise ConfigurationError(message)
+
     def _require_places(self, tree: Tree) -> None:
         """Refuse memory as a place for what other processes have to know."""
         names = {leaf.name for leaf in tree.leaves}
         self._wiring.require_ready(names, self._accounts)
+        if "stockade:tenants" in names:
+            self._require_tenants()
         if any(leaf.name == "stockade:leaked-keys" for leaf in tree.leaves):
             self._require_leaked_keys()
             if not self.settings.authentication.leak_reporter_keys:
@@ -600,6 +753,9 @@ class Stockade:
                 throttle=self._make_throttle(self._accounts),
             )
         return self._services
+
+    def _require_tenants(self) -> TenantServices:
+        return self._tenants.require(self._accounts, self._sessions)
 
     def _require_factors(self) -> FactorServices:
         sessions = self._require_services().sessions
@@ -708,7 +864,7 @@ class Stockade:
         return LeakedKeys(store, keys=self._api_keys, clock=self._clock)
 
     def _grant(self, roles: frozenset[str]) -> frozenset[str]:
-        return permissions_of(roles, self.settings.authorization.roles)
+        return permissions_of(roles, self.settings.authorization.granted)
 
     def _make_outside_issuers(self) -> dict[str, OutsideIssuer]:
         settings = self.settings.authentication
@@ -804,10 +960,14 @@ class Stockade:
             answers=ErrorAnswers(self.events, self._requests.describe),
             answering=gate.answering_middleware,
             docs_origins=settings.api_docs.connect_origins,
-            check_leaf=self._requests.check,
+            check_leaf=self._check_leaf,
             allow_debug=not settings.environment.is_deployed,
             events=events or self.events,
         )
+
+    def _check_leaf(self, leaf: Leaf, plan: Plan) -> list[str]:
+        problems = [] if leaf.dependant is None else check_loaders(leaf.dependant, leaf.template)
+        return self._requests.check(leaf, plan) + [f"{leaf.label}: {each}" for each in problems]
 
     def _make_limiter(self) -> RateLimiter:
         limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})

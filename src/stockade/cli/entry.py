@@ -13,6 +13,7 @@ from stockade.cli import (
     check,
     database,
     demo,
+    explain,
     fastapi_users,
     keys,
     reseal,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command(name="check")(check.check)
 app.command(name="demo")(demo.demo)
+app.command(name="explain")(explain.explain)
 app.add_typer(apikeys.app, name="apikeys")
 app.add_typer(database.app, name="db")
 keys.app.command(name="reseal")(reseal.reseal)
