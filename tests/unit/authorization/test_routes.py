@@ -82,11 +82,11 @@ class World:
         """Sign somebody in."""
 
         async def begin() -> str:
-            accounts = self.stockade._accounts
+            accounts = self.stockade._sign_in.accounts
             assert accounts is not None
             account = await accounts.find_by_email(f"{name}@example.com")
             assert account is not None
-            sessions = self.stockade._require_services().sessions
+            sessions = self.stockade._sign_in.require_services().sessions
             return (await sessions.begin(account, Client())).access.value
 
         assert self.client.portal is not None
@@ -285,12 +285,16 @@ def test_switching_gives_a_token_of_the_other_tenant(tmp_path: Path) -> None:
         assert (me["active_tenant_id"], me["roles"]) == (made["tenant_id"], ["owner"])
         old = world.client.get("/auth/me", headers=headers).json()
         assert (old["active_tenant_id"], old["roles"]) == ("acme", ["member"])
-        token = world.stockade._tokens.verify(answer.json()["access_token"])
-        first = world.stockade._tokens.verify(headers["Authorization"].removeprefix("Bearer "))
+        token = world.stockade._sign_in.tokens.verify(answer.json()["access_token"])
+        first = world.stockade._sign_in.tokens.verify(
+            headers["Authorization"].removeprefix("Bearer ")
+        )
         assert token.authenticated_at == first.authenticated_at
         assert token.session_id == first.session_id
         (session,) = world.client.portal.call(  # type: ignore[union-attr]  # The client has started.
-            lambda: world.stockade._sessions.list_active(UserId("mia"), now=world.clock.now())
+            lambda: world.stockade._sign_in.sessions.list_active(
+                UserId("mia"), now=world.clock.now()
+            )
         )[-1:]
         assert session.tenant_id == made["tenant_id"]
 
@@ -307,9 +311,10 @@ def test_nobody_switches_where_they_are_no_member(world: World, tenant: str) -> 
 def test_a_token_without_a_session_does_not_switch(world: World) -> None:
     """Without a session nothing says how old the sign-in is."""
     assert world.client.portal is not None
-    account = world.client.portal.call(world.stockade._accounts.find_by_email, "mia@example.com")  # type: ignore[union-attr]
+    find = world.stockade._sign_in.accounts.find_by_email  # type: ignore[union-attr]  # There are some.
+    account = world.client.portal.call(find, "mia@example.com")
     assert account is not None
-    headers = {"Authorization": f"Bearer {world.stockade._tokens.issue(account).value}"}
+    headers = {"Authorization": f"Bearer {world.stockade._sign_in.tokens.issue(account).value}"}
     answer = world.client.post("/tenants/switch", headers=headers, json={"tenant_id": "acme"})
     assert answer.status_code == 403
 

@@ -168,7 +168,7 @@ class Guarded:
 
     def headers(self, account: Account) -> dict[str, str]:
         """Return the header that signs an account in."""
-        token = self.stockade._tokens.issue(account)
+        token = self.stockade._sign_in.tokens.issue(account)
         return {"Authorization": f"Bearer {token.value}"}
 
     def reasons(self, name: str) -> list[str | None]:
