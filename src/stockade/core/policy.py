@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
 
-    from stockade.core.limits import LimitRule
+    from stockade.core.limits import Exemption, LimitRule
 
 _POLICIES = "__stockade_policies__"
 _DEPENDENCY = "__stockade_dependency__"
@@ -41,6 +41,7 @@ class Policy:
         permissions: Permissions the caller needs, all of them.
         limits: Rate limits on top of, or in place of, the default ones.
         unlimited: Reasons for which the default limits do not apply.
+        exemptions: Reasons for which some requests are free of limits.
         body_limit: Most bytes of a request body.
         content: How much a request body may hold, by name, where the application's own limits do
             not fit.
@@ -56,6 +57,7 @@ class Policy:
     permissions: frozenset[str] = frozenset()
     limits: tuple[LimitRule, ...] = ()
     unlimited: tuple[str, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
     body_limit: int | None = None
     content: tuple[tuple[str, int], ...] = ()
     step_up: timedelta | None = None
@@ -112,6 +114,7 @@ def _join(left: Policy, right: Policy) -> Policy:
         permissions=left.permissions | right.permissions,
         limits=_unique(left.limits + right.limits),
         unlimited=_unique(left.unlimited + right.unlimited),
+        exemptions=_unique(left.exemptions + right.exemptions),
         body_limit=left.body_limit if right.body_limit is None else right.body_limit,
         content=_join_content(left.content, right.content),
         step_up=min(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from stockade.rate_limiting.models import Charge, LimitRequest, LimitState
+from stockade.core.limits import Strategy
+from stockade.rate_limiting.models import Charge, LimitRequest, LimitState, Refund
 
 
 class LimitStore(Protocol):
@@ -62,4 +63,57 @@ class ImmediateStore(Protocol):
         Returns:
             The debt of each bucket after it, in microseconds; None where nothing was taken and
             `LimitStore.acquire` has to decide, since a bucket has too little or is named twice.
+        """
+
+
+@runtime_checkable
+class StrategicStore(Protocol):
+    """A store that counts by more than GCRA."""
+
+    @property
+    def strategies(self) -> frozenset[Strategy]:
+        """Strategies by which it can count."""
+
+
+@runtime_checkable
+class RefundStore(Protocol):
+    """A store that takes a debt back which should not have been."""
+
+    async def give_back(self, refunds: Sequence[Refund]) -> None:
+        """Give back to buckets that count by GCRA; one that is gone is full anyway.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+
+
+@runtime_checkable
+class LeaseStore(Protocol):
+    """A store that knows what is in flight, as places that are held for a while."""
+
+    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
+        """Hold a place, unless all of them are held; False means that none was free.
+
+        Args:
+            key: What the places belong to.
+            token: Name of the holder, which nobody else has.
+            limit: How many places there are.
+            seconds: Time after which the place is free again if nobody renews it.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+
+    async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
+        """Hold on to places, given as key and token; those that were lost stay so.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+
+    async def release(self, key: str, token: str) -> None:
+        """Give a place back, if it is held.
+
+        Raises:
+            StoreError: The store could not answer.
         """

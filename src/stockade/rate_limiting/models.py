@@ -52,6 +52,18 @@ class Charge(NamedTuple):
     capacity: int
 
 
+class Refund(NamedTuple):
+    """What goes back to a bucket, in whole microseconds.
+
+    Args:
+        key: Name of the bucket.
+        amount: The debt that is taken back, at most; a bucket never gets fuller than full.
+    """
+
+    key: str
+    amount: int
+
+
 class KeyKind(StrEnum):
     """Who a limit counts for."""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from limits import parse_many
 
-from stockade.core.limits import LimitRule
+from stockade.core.limits import LimitRule, LimitTerms, Strategy, Unit
 from stockade.errors import ConfigurationError
 from stockade.rate_limiting.keys import verify_key
 
@@ -20,7 +20,10 @@ _LONGEST_WINDOW: Final = 366 * 24 * 3600
 # Buckets count in whole microseconds a unit. Up to this rate the rounding costs less than a tenth
 # of what is allowed.
 _HIGHEST_RATE: Final = 100_000
-
+# A moving window remembers the time of each request.
+_MOST_REMEMBERED: Final = 10_000
+# A sliding window multiplies both, in microseconds, and Lua's numbers are exact up to 2^53.
+_LARGEST_PRODUCT: Final = 2**53 // 1_000_000
 
 Key = Callable[..., object]
 
@@ -31,6 +34,9 @@ def parse_rules(
     scope: str | None = None,
     key: Key | None = None,
     cost: int = 1,
+    strategy: Strategy = Strategy.GCRA,
+    unit: Unit = Unit.REQUESTS,
+    terms: LimitTerms | None = None,
 ) -> tuple[LimitRule, ...]:
     """Read limits in the notation of the ``limits`` package.
 
@@ -39,6 +45,9 @@ def parse_rules(
         scope: Name under which several routes share the limits.
         key: Names the bucket of a request, given the connection or nothing.
         cost: Units that one request takes.
+        strategy: How the buckets count.
+        unit: What is counted.
+        terms: What is decided anew for each request.
 
     Raises:
         ConfigurationError: The notation is wrong, or a limit makes no sense.
@@ -59,7 +68,16 @@ def parse_rules(
     if key is not None:
         verify_key(key)
     rules = (
-        LimitRule(amount=item.amount, window=item.get_expiry(), scope=scope, key=key, cost=cost)
+        LimitRule(
+            amount=item.amount,
+            window=item.get_expiry(),
+            scope=scope,
+            key=key,
+            cost=cost,
+            strategy=strategy,
+            unit=unit,
+            terms=terms,
+        )
         for item in items
     )
     return tuple(dict.fromkeys(_checked(rule, text) for rule in rules))
@@ -86,4 +104,20 @@ def _checked(rule: LimitRule, text: str) -> LimitRule:
         raise ConfigurationError(f"one request costs {rule.cost}, more than {text!r} ever has")
     if rule.scope is not None and not is_text(rule.scope):
         raise ConfigurationError("the scope of a limit is a text that is not empty")
+    _check_strategy(rule, text)
     return rule
+
+
+def _check_strategy(rule: LimitRule, text: str) -> None:
+    if rule.strategy is Strategy.MOVING_WINDOW and rule.amount > _MOST_REMEMBERED:
+        raise ConfigurationError(
+            f"a moving window remembers each request, and {text!r} has more than"
+            f" {_MOST_REMEMBERED}: use another strategy"
+        )
+    if (
+        rule.strategy is Strategy.SLIDING_WINDOW_COUNTER
+        and rule.amount * rule.window > _LARGEST_PRODUCT
+    ):
+        raise ConfigurationError(f"{text!r} is too large for a sliding window: use gcra")
+    if rule.strategy is not Strategy.GCRA and rule.terms is not None and rule.terms.statuses:
+        raise ConfigurationError("only the strategy gcra gives back what answers don't count")

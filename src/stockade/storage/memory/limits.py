@@ -8,8 +8,11 @@ from threading import Lock
 from typing import Final
 
 from stockade.core.clock import Clock, SystemClock
+from stockade.core.limits import Strategy
 from stockade.rate_limiting.gcra import MICROSECONDS, capacity_of, stand, take
-from stockade.rate_limiting.models import Charge, LimitRequest, LimitState
+from stockade.rate_limiting.models import Charge, LimitRequest, LimitState, Refund
+from stockade.rate_limiting.windows import Window, stand_of_window, take_from_window
+from stockade.storage.memory.windows import WindowBuckets
 
 # Buckets looked at for each new one: two keep up with what expires, eight are a fair sample of what
 # is least worth keeping.
@@ -37,10 +40,17 @@ class MemoryLimitStore:
         self._monotonic = (clock or SystemClock()).monotonic
         self._max_keys = max_keys
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._windows = WindowBuckets(max_keys)
+        self._held: dict[str, set[str]] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._buckets)
+        return len(self._buckets) + len(self._windows)
+
+    @property
+    def strategies(self) -> frozenset[Strategy]:
+        """Strategies by which it can count: all."""
+        return frozenset(Strategy)
 
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Take from all buckets, or from none where one of them has too little."""
@@ -75,11 +85,46 @@ class MemoryLimitStore:
         with self._lock:
             for key in [key for key in self._buckets if key.startswith(prefix)]:
                 del self._buckets[key]
+            self._windows.forget(prefix)
+            for key in [key for key in self._held if key.startswith(prefix)]:
+                del self._held[key]
 
     def clear(self) -> None:
         """Forget all buckets."""
         with self._lock:
             self._buckets.clear()
+            self._windows.forget("")
+            self._held.clear()
+
+    async def give_back(self, refunds: Sequence[Refund]) -> None:
+        """Take debts back that should not have been."""
+        with self._lock:
+            now = int(self._monotonic() * MICROSECONDS)
+            for refund in refunds:
+                bucket = self._buckets.get(refund.key)
+                if bucket is not None:
+                    full_at = max(now, bucket[0] - refund.amount)
+                    self._buckets[refund.key] = (full_at, bucket[1])
+
+    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:  # noqa: ARG002 - what is in memory ends with the process
+        """Hold a place, unless all of them are held; False means that none was free."""
+        with self._lock:
+            held = self._held.setdefault(key, set())
+            if len(held) >= limit:
+                return False
+            held.add(token)
+            return True
+
+    async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
+        """Do nothing: what is in memory ends with the process."""
+
+    async def release(self, key: str, token: str) -> None:
+        """Give a place back, if it is held."""
+        with self._lock:
+            held = self._held.get(key, set())
+            held.discard(token)
+            if not held:
+                self._held.pop(key, None)
 
     async def ping(self) -> None:
         """Return: memory always answers."""
@@ -88,6 +133,8 @@ class MemoryLimitStore:
         """Do nothing: there is nothing to give back."""
 
     def _acquire(self, requests: Sequence[LimitRequest], *, now: int) -> list[LimitState]:
+        if any(request.rule.strategy is not Strategy.GCRA for request in requests):
+            return self._acquire_mixed(requests, now)
         if len(requests) == 1:
             return [self._acquire_one(requests[0], now)]
         debts: dict[str, int] = {}  # By key, so that a bucket that is named twice is charged twice.
@@ -110,6 +157,38 @@ class MemoryLimitStore:
             stand(debt, request.rule) if state.allowed else state
             for request, state, debt in zip(requests, states, standing, strict=True)
         ]
+
+    def _acquire_mixed(self, requests: Sequence[LimitRequest], now: int) -> list[LimitState]:
+        """Do the same where some of the buckets count by windows."""
+        debts: dict[str, int] = {}
+        windows: dict[str, Window] = {}
+        states: list[LimitState] = []
+        standing: list[LimitState] = []
+        for request in requests:
+            key, rule = request.key, request.rule
+            if rule.strategy is Strategy.GCRA:
+                debt = debts.get(key, self._debt(request, now))
+                standing.append(stand(debt, rule))
+                debts[key], state = take(debt, rule)
+            else:
+                window = windows.get(key, self._windows.find(key, rule))
+                standing.append(stand_of_window(window, rule, now))
+                windows[key], state = take_from_window(window, rule, now)
+            states.append(state)
+        if not all(state.allowed for state in states):
+            return [
+                before if state.allowed else state
+                for state, before in zip(states, standing, strict=True)
+            ]
+        for request, state in zip(requests, states, strict=True):
+            if request.key in debts:
+                self._put(request, now + debts[request.key], now)
+            else:
+                window = windows[request.key]
+                self._windows.put(
+                    request.key, window, request.rule, left=state.remaining, now=now
+                )
+        return states
 
     def _acquire_one(self, request: LimitRequest, now: int) -> LimitState:
         """Do the same for one bucket, which is what most requests ask for, at half the cost."""

@@ -14,8 +14,16 @@ from contextlib import asynccontextmanager
 from typing import Final, Self
 
 from stockade.errors import ConfigurationError, StoreError
-from stockade.rate_limiting.models import LimitRequest, LimitState
+from stockade.core.limits import Strategy
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, unpack
+from stockade.storage.redis.windows import (
+    TAKE_WINDOWS,
+    TAKE_WINDOWS_SHA,
+    names_windows,
+    pack_windows,
+)
 
 try:
     from redis.asyncio import ConnectionPool, Redis
@@ -94,6 +102,53 @@ class RedisLimitStore:
         self._queue.append((requests, answer))
         self._start_sender()
         return await answer
+
+    @property
+    def strategies(self) -> frozenset[Strategy]:
+        """Strategies by which it can count: all."""
+        return frozenset(Strategy)
+
+    async def give_back(self, refunds: Sequence[Refund]) -> None:
+        """Take debts back that should not have been.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with _errors(), self._client.pipeline(transaction=False) as pipeline:
+            for refund in refunds:
+                pipeline.eval(GIVE_BACK, 1, f"{self._prefix}{refund.key}", str(refund.amount))
+            await pipeline.execute()
+
+    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
+        """Hold a place, unless all of them are held; False means that none was free.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        name, lifetime = f"{self._prefix}{key}", str(int(seconds * 1000))
+        async with _errors():
+            return bool(await self._client.eval(HOLD, 1, name, token, str(limit), lifetime))
+
+    async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
+        """Hold on to places, given as key and token; those that were lost stay so.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        lifetime = str(int(seconds * 1000))
+        async with _errors(), self._client.pipeline(transaction=False) as pipeline:
+            for key, token in leases:
+                pipeline.eval(RENEW, 1, f"{self._prefix}{key}", token, lifetime)
+            await pipeline.execute()
+
+    async def release(self, key: str, token: str) -> None:
+        """Give a place back, if it is held.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with _errors():
+            await self._client.zrem(f"{self._prefix}{key}", token)
 
     async def reset(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this; the empty prefix forgets them all.
@@ -176,13 +231,18 @@ class RedisLimitStore:
         return batch
 
     async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
-        keys, arguments = pack(batch, prefix=self._prefix)
+        script, name = TAKE, TAKE_SHA
+        if names_windows(batch):
+            script, name = TAKE_WINDOWS, TAKE_WINDOWS_SHA
+            keys, arguments = pack_windows(batch, prefix=self._prefix)
+        else:
+            keys, arguments = pack(batch, prefix=self._prefix)
         async with _errors():
             try:
-                reply = await self._client.evalsha(TAKE_SHA, len(keys), *keys, *arguments)
+                reply = await self._client.evalsha(name, len(keys), *keys, *arguments)
             except NoScriptError:
                 # The server has been restarted; this call brings the script along.
-                reply = await self._client.eval(TAKE, len(keys), *keys, *arguments)
+                reply = await self._client.eval(script, len(keys), *keys, *arguments)
         return unpack(reply, batch)
 
 
