@@ -44,7 +44,7 @@ from stockade.gate.settings import GateSettings
 from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.settings import Settings
-from stockade.storage.limits import LimitedAttempts, guarded_limit_store
+from stockade.storage.limits import LimitedAttempts, guarded_limit_store, limit_store_url
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
@@ -477,7 +477,11 @@ class Stockade:
         return self._limit_store(limits.model_copy(update={"failure": "closed"}))
 
     def _limit_store(self, limits: RateLimitingSettings) -> LimitStore:
-        url = _reveal(self.settings.redis_url) or "memory://"
+        url = limit_store_url(
+            limits.store,
+            redis=_reveal(self.settings.redis_url),
+            database=_reveal(self.settings.database_url),
+        )
         return guarded_limit_store(url, settings=limits, events=self.events, clock=self._clock)
 
     def _make_reader(self) -> RequestReader:

@@ -23,6 +23,8 @@ from stockade.storage.sql.migrate import VERSION_TABLE
 TABLES = {
     "stockade_api_clients",
     "stockade_api_secrets",
+    "stockade_limits",
+    "stockade_limit_places",
     "stockade_sessions",
     "stockade_users",
     "stockade_tenants",

@@ -12,6 +12,7 @@ from stockade.rate_limiting.models import DefaultRules
 from stockade.rate_limiting.rules import parse_rules
 
 FailurePolicy = Literal["closed", "open", "local"]
+StoreKind = Literal["auto", "memory", "redis", "database"]
 
 
 class RateLimitingSettings(BaseModel):
@@ -44,6 +45,11 @@ class RateLimitingSettings(BaseModel):
         ge=16,
         le=128,
         description="Bits of an IPv6 address that name one client.",
+    )
+    store: StoreKind = Field(
+        default="auto",
+        description="Where limits are counted: memory, redis, database (PostgreSQL), or auto: Redis"
+        " if there is one, else memory.",
     )
     failure: FailurePolicy = Field(
         default="closed",

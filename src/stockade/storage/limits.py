@@ -13,10 +13,11 @@ from stockade.events import EventLog
 from stockade.rate_limiting.interfaces import LimitStore
 from stockade.rate_limiting.models import LimitRequest
 from stockade.rate_limiting.resilience import ResilientStore
-from stockade.rate_limiting.settings import RateLimitingSettings
+from stockade.rate_limiting.settings import RateLimitingSettings, StoreKind
 from stockade.storage.memory.limits import MemoryLimitStore
 
 _REDIS: Final = frozenset({"redis", "rediss", "unix"})
+_POSTGRESQL: Final = frozenset({"postgresql", "postgres"})
 
 
 def limit_store(
@@ -25,7 +26,8 @@ def limit_store(
     """Build the store that an address names.
 
     Args:
-        url: ``memory://``, ``redis://``, ``rediss://`` or ``unix://``; may hold a password.
+        url: ``memory://``, ``redis://``, ``rediss://``, ``unix://`` or ``postgresql://``; may hold
+            a password.
         clock: Source of time, for a store in memory.
         timeout: Seconds within which a server must answer.
         max_keys: Buckets that a store in memory keeps at most.
@@ -40,9 +42,35 @@ def limit_store(
         from stockade.storage.redis.limits import RedisLimitStore
 
         return RedisLimitStore.from_url(url, timeout=timeout)
+    if scheme.partition("+")[0] in _POSTGRESQL and separator:
+        from stockade.storage.sql.limits import SQLLimitStore
+
+        return SQLLimitStore.from_url(url, timeout=timeout)
     # Only the scheme is quoted, and only where there is one: the rest may hold a password.
     named = f"{scheme!r} names no store" if separator else "the address of the store has no scheme"
-    raise ConfigurationError(f"{named}: use memory://, redis://, rediss:// or unix://")
+    raise ConfigurationError(f"{named}: use memory://, redis:// or postgresql://")
+
+
+def limit_store_url(kind: StoreKind, *, redis: str | None, database: str | None) -> str:
+    """Return the address of the store that the settings name.
+
+    Args:
+        kind: Kind of the store.
+        redis: Address of Redis, if there is one.
+        database: Address of the database, if there is one.
+
+    Raises:
+        ConfigurationError: There is no address for that kind.
+    """
+    if kind == "memory" or (kind == "auto" and redis is None):
+        return "memory://"
+    name, url = ("DATABASE", database) if kind == "database" else ("REDIS", redis)
+    if url is None:
+        raise ConfigurationError(
+            f"limits are to be counted in {name.lower()} without an address: set"
+            f" STOCKADE_{name}_URL, or STOCKADE_RATE_LIMITING__STORE=memory"
+        )
+    return url
 
 
 def guarded_limit_store(

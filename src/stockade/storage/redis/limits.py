@@ -1,14 +1,8 @@
-"""Keep buckets in Redis or Valkey: one script decides, one round trip asks for all that waits.
-
-Requests that arrive while an answer is under way wait in a queue and are sent together, so a busy
-process makes few large trips instead of many small ones. A request alone is sent at once.
-"""
+"""Keep buckets in Redis or Valkey: one script decides, one round trip asks for all that waits."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
@@ -16,8 +10,9 @@ from typing import Final, Self
 from stockade.errors import ConfigurationError, StoreError
 from stockade.core.limits import Strategy
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.storage.batching import Batcher, read_states
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
-from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, unpack
+from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack
 from stockade.storage.redis.windows import (
     TAKE_WINDOWS,
     TAKE_WINDOWS_SHA,
@@ -35,11 +30,7 @@ except ImportError as error:
         "the Redis driver is not installed: pip install 'stockade[redis]'"
     ) from error
 
-# The script holds up the server while it runs: 64 requests take it about half a millisecond.
-_MOST_TOGETHER: Final = 64
 _GLOB = re.compile(r"([*?\[\]\\^-])")
-
-_Waiting = tuple[Sequence[LimitRequest], asyncio.Future[Sequence[LimitState]]]
 
 
 class RedisLimitStore:
@@ -54,11 +45,7 @@ class RedisLimitStore:
     def __init__(self, client: Redis, *, prefix: str = "stockade:limits:", trips: int = 4) -> None:
         self._client = client
         self._prefix = prefix
-        self._trips = trips
-        self._queue: deque[_Waiting] = deque()
-        self._senders: set[asyncio.Task[None]] = set()
-        self._sending = 0  # Not their number: a sender that has left its loop counts no more.
-        self._closed = False
+        self._batcher = Batcher(self._run, away=_away, trips=trips)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -94,14 +81,7 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        if self._closed:
-            raise _away(None)
-        if self._sending < self._trips and not self._queue:
-            return await self._send_alone(requests)
-        answer: asyncio.Future[Sequence[LimitState]] = asyncio.get_running_loop().create_future()
-        self._queue.append((requests, answer))
-        self._start_sender()
-        return await answer
+        return await self._batcher.acquire(requests)
 
     @property
     def strategies(self) -> frozenset[Strategy]:
@@ -172,63 +152,10 @@ class RedisLimitStore:
 
     async def close(self) -> None:
         """Give up what is under way and close all connections; a later request opens new ones."""
-        self._closed = True
-        for sender in tuple(self._senders):
-            sender.cancel()
-        await asyncio.gather(*self._senders, return_exceptions=True)
-        _fail([self._queue.popleft() for _ in range(len(self._queue))], _away(None))
+        await self._batcher.close()
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
-        self._closed = False
-
-    async def _send_alone(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
-        self._sending += 1
-        try:
-            (states,) = await self._run([requests])
-        finally:
-            self._sending -= 1
-            self._start_sender()
-        return states
-
-    def _start_sender(self) -> None:
-        """Send what has queued up, in a task of its own.
-
-        A caller that is cancelled must not cancel the others whose requests it has sent along.
-        """
-        if self._queue and self._sending < self._trips and not self._closed:
-            self._sending += 1
-            sender = asyncio.create_task(self._send_all())
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
-
-    async def _send_all(self) -> None:
-        try:
-            while batch := self._next_batch():
-                await self._send(batch)
-        finally:
-            self._sending -= 1
-
-    async def _send(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            replies = await self._run([requests for requests, _ in batch])
-        except asyncio.CancelledError as error:
-            _fail(batch, _away(error))
-            raise
-        except Exception as error:  # Whatever it is, those who wait must hear of it.  # noqa: BLE001
-            _fail(batch, error)
-        else:
-            for (_, answer), states in zip(batch, replies, strict=True):
-                if not answer.done():
-                    answer.set_result(states)
-
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < _MOST_TOGETHER:
-            waiting = self._queue.popleft()
-            # Where the caller has gone away meanwhile, nothing is taken.
-            if not waiting[1].done():
-                batch.append(waiting)
-        return batch
+        self._batcher.reopen()
 
     async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
         script, name = TAKE, TAKE_SHA
@@ -243,7 +170,7 @@ class RedisLimitStore:
             except NoScriptError:
                 # The server has been restarted; this call brings the script along.
                 reply = await self._client.eval(script, len(keys), *keys, *arguments)
-        return unpack(reply, batch)
+        return read_states(reply, batch)
 
 
 @asynccontextmanager
@@ -258,11 +185,3 @@ def _away(cause: BaseException | None) -> StoreError:
     error = StoreError("the Redis store of the limits did not answer")
     error.__cause__ = cause
     return error
-
-
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
-    for _, answer in batch:
-        if not answer.done():
-            # Each gets an error of its own, since raising one changes it.
-            own = _away(error.__cause__) if isinstance(error, StoreError) else error
-            answer.set_exception(own)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, DateTime, ForeignKey, Index, Integer, MetaData, String, Text, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    func,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Constraints with names of their own can be changed by later migrations on every database.
@@ -120,3 +131,23 @@ class APISecretRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class LimitRow(Base):
+    """A bucket of a limit; used in PostgreSQL alone, where its table is unlogged."""
+
+    __tablename__ = "stockade_limits"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    # Microseconds since 1970 at which the bucket is full again.
+    full_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class LimitPlaceRow(Base):
+    """A place that something in flight holds."""
+
+    __tablename__ = "stockade_limit_places"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    ends_at: Mapped[int] = mapped_column(BigInteger)
