@@ -20,6 +20,7 @@ HOUR = LimitRule(amount=8, window=3600)
     params=[
         "memory",
         pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("cluster", marks=pytest.mark.redis),
         pytest.param("asyncpg", marks=pytest.mark.postgres),
         pytest.param("psycopg", marks=pytest.mark.postgres),
     ],
@@ -31,12 +32,15 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[LimitStore]:
             url = "memory://"
         case "redis":
             url = request.getfixturevalue("redis_url")
+        case "cluster":
+            url = request.getfixturevalue("redis_cluster")
         case driver:
             database: PostgresDatabase = request.getfixturevalue("postgres_database")
             url = getattr(database, f"{driver}_url")
             await make_tables(url)
     # A busy machine may hold up the loop for longer than the default allows.
     opened = limit_store(url, timeout=5.0)
+    await opened.reset("")
     yield opened
     await opened.close()
 

@@ -16,7 +16,7 @@ from stockade.rate_limiting.resilience import ResilientStore
 from stockade.rate_limiting.settings import RateLimitingSettings, StoreKind
 from stockade.storage.memory.limits import MemoryLimitStore
 
-_REDIS: Final = frozenset({"redis", "rediss", "unix"})
+_REDIS: Final = frozenset({"redis", "rediss", "unix", "valkey", "valkeys"})
 _POSTGRESQL: Final = frozenset({"postgresql", "postgres"})
 
 
@@ -26,8 +26,7 @@ def limit_store(
     """Build the store that an address names.
 
     Args:
-        url: ``memory://``, ``redis://``, ``rediss://``, ``unix://`` or ``postgresql://``; may hold
-            a password.
+        url: ``memory://``, ``redis://`` and its kin, or ``postgresql://``; may hold a password.
         clock: Source of time, for a store in memory.
         timeout: Seconds within which a server must answer.
         max_keys: Buckets that a store in memory keeps at most.
@@ -38,10 +37,11 @@ def limit_store(
     scheme, separator, _ = url.partition("://")
     if scheme == "memory" and separator:
         return MemoryLimitStore(clock=clock, max_keys=max_keys)
-    if scheme in _REDIS and separator:
-        from stockade.storage.redis.limits import RedisLimitStore
+    if scheme.partition("+")[0] in _REDIS and separator:
+        from stockade.storage.redis import RedisClusterLimitStore, RedisLimitStore
 
-        return RedisLimitStore.from_url(url, timeout=timeout)
+        kind = RedisClusterLimitStore if scheme.endswith("+cluster") else RedisLimitStore
+        return kind.from_url(url, timeout=timeout)
     if scheme.partition("+")[0] in _POSTGRESQL and separator:
         from stockade.storage.sql.limits import SQLLimitStore
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Self
+from typing import NamedTuple, Self
 
-from stockade.errors import ConfigurationError, StoreError
 from stockade.core.limits import Strategy
+from stockade.errors import ConfigurationError, StoreError
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
 from stockade.storage.batching import Batcher, read_states
+from stockade.storage.redis.addresses import open_client
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack
 from stockade.storage.redis.windows import (
@@ -21,16 +22,24 @@ from stockade.storage.redis.windows import (
 )
 
 try:
-    from redis.asyncio import ConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import NoScriptError, RedisError
+    from redis.asyncio import Redis
+    from redis.asyncio.cluster import RedisCluster
+    from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 except ImportError as error:
     raise ConfigurationError(
         "the Redis driver is not installed: pip install 'stockade[redis]'"
     ) from error
 
 _GLOB = re.compile(r"([*?\[\]\\^-])")
+
+
+class Call(NamedTuple):
+    """One call of a script."""
+
+    script: str
+    name: str
+    keys: list[str]
+    arguments: list[int]
 
 
 class RedisLimitStore:
@@ -40,40 +49,37 @@ class RedisLimitStore:
         client: Client of redis-py, with timeouts; it is closed with the store.
         prefix: What every key starts with.
         trips: Round trips under way at most; the client needs some connections more.
+        others: Clients that are closed with it, such as those of Sentinels.
     """
 
-    def __init__(self, client: Redis, *, prefix: str = "stockade:limits:", trips: int = 4) -> None:
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        *,
+        prefix: str = "stockade:limits:",
+        trips: int = 4,
+        others: Sequence[Redis] = (),
+    ) -> None:
         self._client = client
         self._prefix = prefix
+        self._others = tuple(others)
         self._batcher = Batcher(self._run, away=_away, trips=trips)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
-        """Build a store from ``redis://``, ``rediss://`` or ``unix://``.
+        """Build a store from the address of a server or of Sentinels.
 
         Args:
-            url: Address of the server; may hold a password.
+            url: Address as `stockade.storage.redis.addresses.open_client` takes it; may hold a
+                password.
             timeout: Seconds for connecting and for an answer.
             trips: Round trips under way at most.
 
         Raises:
             ConfigurationError: The address is malformed.
         """
-        try:
-            pool: ConnectionPool = ConnectionPool.from_url(
-                url,
-                # Trips are bounded here; the rest is room for checks of health and resets.
-                max_connections=trips + 8,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                # A script that has been sent may have run: to send it again would charge twice and
-                # wait twice.
-                retry=Retry(NoBackoff(), 0),
-            )
-        except (ValueError, TypeError, RedisError):
-            # The driver's message may quote the address, and with it the password.
-            raise ConfigurationError("the address of the Redis server is malformed") from None
-        return cls(Redis.from_pool(pool), trips=trips)
+        opened = open_client(url, timeout=timeout, trips=trips)
+        return cls(opened.client, trips=trips, others=opened.others)
 
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Take from all buckets, or from none where one of them has too little.
@@ -88,13 +94,18 @@ class RedisLimitStore:
         """Strategies by which it can count: all."""
         return frozenset(Strategy)
 
+    @property
+    def leases_end(self) -> bool:
+        """Whether a place that nobody renews becomes free: yes, since a process may die."""
+        return True
+
     async def give_back(self, refunds: Sequence[Refund]) -> None:
         """Take debts back that should not have been.
 
         Raises:
             StoreError: The server could not answer.
         """
-        async with _errors(), self._client.pipeline(transaction=False) as pipeline:
+        async with store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for refund in refunds:
                 pipeline.eval(GIVE_BACK, 1, f"{self._prefix}{refund.key}", str(refund.amount))
             await pipeline.execute()
@@ -106,7 +117,7 @@ class RedisLimitStore:
             StoreError: The server could not answer.
         """
         name, lifetime = f"{self._prefix}{key}", str(int(seconds * 1000))
-        async with _errors():
+        async with store_errors():
             return bool(await self._client.eval(HOLD, 1, name, token, str(limit), lifetime))
 
     async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
@@ -116,7 +127,7 @@ class RedisLimitStore:
             StoreError: The server could not answer.
         """
         lifetime = str(int(seconds * 1000))
-        async with _errors(), self._client.pipeline(transaction=False) as pipeline:
+        async with store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for key, token in leases:
                 pipeline.eval(RENEW, 1, f"{self._prefix}{key}", token, lifetime)
             await pipeline.execute()
@@ -127,7 +138,7 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        async with _errors():
+        async with store_errors():
             await self._client.zrem(f"{self._prefix}{key}", token)
 
     async def reset(self, prefix: str) -> None:
@@ -136,8 +147,8 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        pattern = _GLOB.sub(r"\\\1", f"{self._prefix}{prefix}") + "*"
-        async with _errors():
+        pattern = escape(f"{self._prefix}{prefix}") + "*"
+        async with store_errors():
             async for key in self._client.scan_iter(match=pattern, count=1000):
                 await self._client.unlink(key)
 
@@ -147,37 +158,59 @@ class RedisLimitStore:
         Raises:
             StoreError: It does not.
         """
-        async with _errors():
+        async with store_errors():
             await self._client.ping()
 
     async def close(self) -> None:
         """Give up what is under way and close all connections; a later request opens new ones."""
         await self._batcher.close()
-        await self._client.aclose()
-        await self._client.connection_pool.disconnect()
+        await self._disconnect()
+        for client in self._others:
+            await client.aclose()
         self._batcher.reopen()
 
+    async def _disconnect(self) -> None:
+        await self._client.aclose()
+        if isinstance(self._client, Redis):
+            await self._client.connection_pool.disconnect()
+
     async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
-        script, name = TAKE, TAKE_SHA
-        if names_windows(batch):
-            script, name = TAKE_WINDOWS, TAKE_WINDOWS_SHA
-            keys, arguments = pack_windows(batch, prefix=self._prefix)
-        else:
-            keys, arguments = pack(batch, prefix=self._prefix)
-        async with _errors():
+        call = make_call(batch, prefix=self._prefix)
+        async with store_errors():
             try:
-                reply = await self._client.evalsha(name, len(keys), *keys, *arguments)
+                reply = await self._client.evalsha(
+                    call.name, len(call.keys), *call.keys, *call.arguments
+                )
             except NoScriptError:
                 # The server has been restarted; this call brings the script along.
-                reply = await self._client.eval(script, len(keys), *keys, *arguments)
+                reply = await self._client.eval(
+                    call.script, len(call.keys), *call.keys, *call.arguments
+                )
         return read_states(reply, batch)
 
 
+def make_call(batch: Sequence[Sequence[LimitRequest]], *, prefix: str) -> Call:
+    """Write a batch as a call of the script that decides about it."""
+    if names_windows(batch):
+        return Call(TAKE_WINDOWS, TAKE_WINDOWS_SHA, *pack_windows(batch, prefix=prefix))
+    return Call(TAKE, TAKE_SHA, *pack(batch, prefix=prefix))
+
+
+def escape(text: str) -> str:
+    """Write a text as a pattern that fits nothing else."""
+    return _GLOB.sub(r"\\\1", text)
+
+
 @asynccontextmanager
-async def _errors() -> AsyncIterator[None]:
+async def store_errors() -> AsyncIterator[None]:
+    """Turn the driver's errors into `StoreError`.
+
+    Raises:
+        StoreError: The server could not answer.
+    """
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
         raise _away(error) from error
 
 
