@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import Any, get_args
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 
 from stockade.core.dependencies import PolicyMark
+from stockade.core.limits import FailurePolicy
 from stockade.core.policy import Policy
 from stockade.errors import ConfigurationError, RateLimitedError
 from stockade.rate_limiting.rules import is_text, parse_rules
+from stockade.rate_limiting.settings import with_failure
 
 
 def rate_limit(
@@ -20,6 +22,7 @@ def rate_limit(
     scope: str | None = None,
     key: Callable[..., object] | None = None,
     cost: int = 1,
+    failure: FailurePolicy | None = None,
 ) -> PolicyMark:
     """Limit an endpoint or a router, in place of the default limits.
 
@@ -30,11 +33,16 @@ def rate_limit(
         key: Names the bucket of a request, given the connection or nothing; without one, the
             verified caller, else the address.
         cost: Units that one request takes.
+        failure: What holds while the store is away: ``closed``, ``open`` or ``local``; without it,
+            what the settings say for this kind of route.
 
     Raises:
-        ConfigurationError: The notation, the cost or the key function is wrong; raised at import.
+        ConfigurationError: The notation, the cost, the key function or the failure policy is wrong;
+            raised at import.
     """
-    rules = parse_rules(text, scope=scope, key=key, cost=cost)
+    if failure not in {None, *get_args(FailurePolicy)}:
+        raise ConfigurationError("the failure policy of a limit is closed, open or local")
+    rules = with_failure(parse_rules(text, scope=scope, key=key, cost=cost), failure)
     return PolicyMark(Policy(limits=rules, origins=(f"rate_limit({text!r})",)))
 
 

@@ -36,7 +36,7 @@ from stockade.rate_limiting.models import (
     RoutePlan,
 )
 from stockade.rate_limiting.rules import Key
-from stockade.rate_limiting.settings import RateLimitingSettings
+from stockade.rate_limiting.settings import RateLimitingSettings, with_failure
 
 Scope = MutableMapping[str, Any]
 
@@ -58,6 +58,7 @@ class RateLimiter:
         self._events = events
         self._enabled = settings.enabled is not False
         self._prefix = settings.ipv6_prefix
+        self._settings = settings
         self._defaults = settings.default_rules()
         self._adopted: list[Limiter] = []
 
@@ -88,6 +89,8 @@ class RateLimiter:
         """
         if not self._enabled or policy.unlimited:
             return RoutePlan()
+        failure = self._settings.failure_of(login=login, needs_principal=policy.needs_principal)
+        policy = replace(policy, limits=with_failure(policy.limits, failure))
         if not policy.needs_principal:
             default = self._defaults.login if login else self._defaults.public
             return RoutePlan(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from stockade.core.limits import FailurePolicy, LimitRule
 from stockade.errors import ConfigurationError
 from stockade.rate_limiting.keys import IPV6_PREFIX
 from stockade.rate_limiting.models import DefaultRules
 from stockade.rate_limiting.rules import parse_rules
 
-FailurePolicy = Literal["closed", "open", "local"]
 StoreKind = Literal["auto", "memory", "redis", "database"]
 
 
@@ -55,6 +56,21 @@ class RateLimitingSettings(BaseModel):
         default="closed",
         description="While the store is away: closed (refuse), open, or local (count in process).",
     )
+    failure_public: FailurePolicy | None = Field(
+        default=None, description="The same for limits of open routes; unset, as `failure`."
+    )
+    failure_authenticated: FailurePolicy | None = Field(
+        default=None,
+        description="The same for limits of routes that need a caller; unset, as `failure`.",
+    )
+    failure_address: FailurePolicy | None = Field(
+        default=None, description="The same for the limit `address`; unset, as `failure`."
+    )
+    failure_login: FailurePolicy = Field(
+        default="closed",
+        description="The same for limits of routes that take a password; sign-in itself is always"
+        " closed.",
+    )
     timeout: float = Field(
         default=0.05, gt=0, le=5, description="Seconds within which the store must answer."
     )
@@ -85,9 +101,25 @@ class RateLimitingSettings(BaseModel):
 
     def default_rules(self) -> DefaultRules:
         """Return the default limits as rules."""
+        address = parse_rules(self.address, scope="stockade:address")
         return DefaultRules(
-            public=parse_rules(self.public),
-            authenticated=parse_rules(self.authenticated),
-            address=parse_rules(self.address, scope="stockade:address"),
-            login=parse_rules(self.login),
+            public=with_failure(parse_rules(self.public), self.failure_public),
+            authenticated=with_failure(parse_rules(self.authenticated), self.failure_authenticated),
+            address=with_failure(address, self.failure_address),
+            login=with_failure(parse_rules(self.login), self.failure_login),
         )
+
+    def failure_of(self, *, login: bool, needs_principal: bool) -> FailurePolicy | None:
+        """Return the failure policy of the limits of a kind of routes."""
+        if login:
+            return self.failure_login
+        return self.failure_authenticated if needs_principal else self.failure_public
+
+
+def with_failure(
+    rules: tuple[LimitRule, ...], failure: FailurePolicy | None
+) -> tuple[LimitRule, ...]:
+    """Set the failure policy of rules that have none of their own."""
+    return tuple(
+        rule if rule.failure is not None else replace(rule, failure=failure) for rule in rules
+    )
