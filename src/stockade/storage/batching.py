@@ -134,7 +134,7 @@ class Batcher:
 
 
 def read_states(
-    reply: bytes | str, batch: Sequence[Sequence[LimitRequest]]
+    reply: object, batch: Sequence[Sequence[LimitRequest]]
 ) -> list[list[LimitState]]:
     """Read the states of each request of a batch from the text that a server answers.
 
@@ -142,15 +142,24 @@ def read_states(
         reply: Four numbers for each bucket: 1 or 0 for whether it had enough, what remains, and the
             microseconds until the same request would pass and until the bucket is full.
         batch: What was asked.
+
+    Raises:
+        StoreError: The reply is something else.
     """
-    numbers = iter(map(int, reply.split()))
+    try:
+        numbers = [int(part) for part in reply.split()] if isinstance(reply, bytes | str) else []
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 * sum(map(len, batch)):
+        raise StoreError("the store of the limits has answered with something else")
+    given = iter(numbers)
     return [
         [
             LimitState(
-                allowed=next(numbers) == 1,
-                remaining=next(numbers),
-                retry_after=next(numbers) / MICROSECONDS,
-                reset_after=next(numbers) / MICROSECONDS,
+                allowed=next(given) == 1,
+                remaining=next(given),
+                retry_after=next(given) / MICROSECONDS,
+                reset_after=next(given) / MICROSECONDS,
             )
             for _ in requests
         ]

@@ -30,6 +30,8 @@ except ImportError as error:
         "the Redis driver is not installed: pip install 'stockade[redis]'"
     ) from error
 
+# What redis-py raises for an answer that is no RESP, or not the answer to what was asked.
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
 _GLOB = re.compile(r"([*?\[\]\\^-])")
 
 
@@ -210,7 +212,7 @@ async def store_errors() -> AsyncIterator[None]:
     """
     try:
         yield
-    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+    except (RedisError, RedisClusterException, OSError, TimeoutError, *_NONSENSE) as error:
         raise _away(error) from error
 
 

@@ -218,8 +218,6 @@ class SQLLimitStore:
 
     async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
         reply = await self._execute(_TAKE, _pack(batch))
-        if not isinstance(reply, str):
-            raise _away(None)
         self._since_sweep += len(batch)
         if self._since_sweep >= _REQUESTS_A_SWEEP and self._sweeping is None:
             self._since_sweep = 0
