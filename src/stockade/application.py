@@ -43,9 +43,11 @@ from stockade.gate.requests import RequestCheck
 from stockade.gate.settings import GateSettings
 from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
+from stockade.rate_limiting.bans import Bans
 from stockade.settings import Settings
-from stockade.storage.limits import LimitedAttempts, guarded_limit_store, limit_store_url
+from stockade.storage.limits import LimitedAttempts, ban_store, guarded_limit_store, limit_store_url
 from stockade.storage.memory.api_clients import MemoryAPIClientStore
+from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
 from stockade.tenancy.dependencies import TenantSessionDependency
@@ -286,6 +288,8 @@ class Stockade:
 
     async def _stop(self) -> None:
         self._pool.close()
+        if self._bans is not None:
+            await self._bans.close()
         await self._limiter.store.close()
         if self._attempts is not None and self._attempts is not self._limiter.store:
             await self._attempts.close()
@@ -465,7 +469,21 @@ class Stockade:
 
     def _make_limiter(self) -> RateLimiter:
         limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
-        return RateLimiter(self._limit_store(limits), settings=limits, events=self.events)
+        store = self._limit_store(limits)
+        self._bans = self._make_bans(store, limits)
+        return RateLimiter(store, settings=limits, events=self.events, bans=self._bans)
+
+    def _make_bans(self, store: LimitStore, limits: RateLimitingSettings) -> Bans | None:
+        if not self._limits_on or limits.ban_after is None:
+            return None
+        return Bans(
+            ban_store(store, clock=self._clock),
+            strikes=MemoryLimitStore(clock=self._clock, max_keys=limits.max_keys),
+            settings=limits,
+            spared=[str(each) for each in self.settings.web.trusted_proxies],
+            clock=self._clock,
+            events=self.events,
+        )
 
     def _make_attempts(self) -> LimitStore | None:
         """Make the store of attempts to sign in: while it is away, nobody signs in."""

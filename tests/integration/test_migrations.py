@@ -24,6 +24,7 @@ TABLES = {
     "stockade_api_clients",
     "stockade_api_secrets",
     "stockade_limits",
+    "stockade_limit_bans",
     "stockade_limit_places",
     "stockade_sessions",
     "stockade_users",

@@ -14,6 +14,7 @@ from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
 from stockade.errors import RateLimitedError
 from stockade.events import EventLog
+from stockade.rate_limiting.bans import Bans
 from stockade.rate_limiting.compat import Limiter
 from stockade.rate_limiting.dependencies import connection_of
 from stockade.rate_limiting.gcra import charge_of, interval_of
@@ -48,11 +49,18 @@ class RateLimiter:
         store: Where the buckets are kept.
         settings: Default limits; ``enabled`` unset counts as on.
         events: Where refusals are recorded, with the names of the limits that were used up.
+        bans: Who is banned; without it, nobody ever is.
     """
 
     def __init__(
-        self, store: LimitStore, *, settings: RateLimitingSettings, events: EventLog
+        self,
+        store: LimitStore,
+        *,
+        settings: RateLimitingSettings,
+        events: EventLog,
+        bans: Bans | None = None,
     ) -> None:
+        self._bans = bans
         self._store = store
         self._charge = store.charge if isinstance(store, ImmediateStore) else None
         self._events = events
@@ -140,6 +148,8 @@ class RateLimiter:
             StoreError: The store is away and has no failure policy.
         """
         keys = self._keys(limits, exchange, scope)
+        if self._bans is not None:
+            self._bans.require_free(keys)
         if self._charge is not None:
             debts = self._charge(keys, limits.charges)
             if debts is not None:
@@ -154,6 +164,8 @@ class RateLimiter:
         for state in states:
             if not state.allowed:
                 self._record(bound, states, scope)
+                if self._bans is not None:
+                    self._bans.note_refusals(keys, states)
                 raise _refusal(limits, states, field)
         exchange.headers += (limits.policy_header, field)
 

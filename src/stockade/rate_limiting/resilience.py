@@ -60,6 +60,11 @@ class ResilientStore:
             threshold=settings.failure_threshold, cooldown=settings.cooldown, clock=clock
         )
 
+    @property
+    def inner(self) -> LimitStore:
+        """The store that may be away."""
+        return self._store
+
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Ask the store, or apply the failure policy.
 

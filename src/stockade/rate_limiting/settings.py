@@ -71,6 +71,25 @@ class RateLimitingSettings(BaseModel):
         description="The same for limits of routes that take a password; sign-in itself is always"
         " closed.",
     )
+    ban_after: int | None = Field(
+        default=None,
+        ge=3,
+        le=100_000,
+        description="Refusals within `ban_window`, in one process, after which an address or a"
+        " caller is banned; unset, nobody is.",
+    )
+    ban_window: int = Field(
+        default=600, ge=10, le=86_400, description="Seconds within which refusals are counted."
+    )
+    ban_first: float = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="Seconds of the first ban; each further one lasts twice as long.",
+    )
+    ban_longest: float = Field(
+        default=86_400, ge=1, le=2_592_000, description="Seconds of the longest ban."
+    )
     timeout: float = Field(
         default=0.05, gt=0, le=5, description="Seconds within which the store must answer."
     )

@@ -10,10 +10,12 @@ from stockade.core.clock import Clock, SystemClock
 from stockade.core.limits import LimitRule
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog
+from stockade.rate_limiting.bans import BanStore
 from stockade.rate_limiting.interfaces import LimitStore
 from stockade.rate_limiting.models import LimitRequest
 from stockade.rate_limiting.resilience import ResilientStore
 from stockade.rate_limiting.settings import RateLimitingSettings, StoreKind
+from stockade.storage.memory.bans import MemoryBanStore
 from stockade.storage.memory.limits import MemoryLimitStore
 
 _REDIS: Final = frozenset({"redis", "rediss", "unix", "valkey", "valkeys"})
@@ -87,6 +89,12 @@ def guarded_limit_store(
         return store
     local = MemoryLimitStore(clock=clock, max_keys=settings.max_keys)
     return ResilientStore(store, local=local, settings=settings, clock=clock, events=events)
+
+
+def ban_store(store: LimitStore, *, clock: Clock) -> BanStore:
+    """Return where bans are kept: beside the limits, or in this process as they are."""
+    inner = store.inner if isinstance(store, ResilientStore) else store
+    return inner if isinstance(inner, BanStore) else MemoryBanStore(clock=clock)
 
 
 class LimitedAttempts:

@@ -161,6 +161,8 @@ class RedisClusterLimitStore(RedisLimitStore):
         calls = [make_call(part, prefix=self._prefix) for part in parts]
         states: list[list[LimitState]] = [[] for _ in batch]
         async with store_errors():
+            # One trip reads the map of the slots, and the others wait for it.
+            await self._cluster.initialize()
             replies = await self._ask(calls)
         for numbers, part, reply in zip(slots.values(), parts, replies, strict=True):
             for number, found in zip(numbers, read_states(reply, part), strict=True):

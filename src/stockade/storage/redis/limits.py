@@ -9,9 +9,11 @@ from typing import NamedTuple, Self
 
 from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError, StoreError
+from stockade.rate_limiting.bans import Ban, BanTerms
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
 from stockade.storage.batching import Batcher, read_states
 from stockade.storage.redis.addresses import open_client
+from stockade.storage.redis.bans import ADD_BAN, ENDS, LIFT_BAN, LIST_BANS, TIMES
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack
 from stockade.storage.redis.windows import (
@@ -142,6 +144,39 @@ class RedisLimitStore:
         """
         async with store_errors():
             await self._client.zrem(f"{self._prefix}{key}", token)
+
+    async def add_ban(self, subject: str, terms: BanTerms) -> Ban:
+        """Ban somebody, longer than the last time; one who is banned stays so for as long as he is.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        first, longest = (str(int(each * 1000)) for each in (terms.first, terms.longest))
+        async with store_errors():
+            reply = await self._client.eval(ADD_BAN, 2, ENDS, TIMES, subject, first, longest)
+            left, times = (int(part) for part in reply.split())
+        return Ban(subject, left / 1000, times)
+
+    async def list_bans(self) -> list[Ban]:
+        """Return the bans that have not ended.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with store_errors():
+            found = await self._client.eval(LIST_BANS, 2, ENDS, TIMES)
+            lines = [each.decode() if isinstance(each, bytes) else each for each in found]
+            parts = [line.split(" ", 2) for line in lines]
+            return [Ban(subject, int(left) / 1000, int(times)) for left, times, subject in parts]
+
+    async def lift_ban(self, subject: str) -> bool:
+        """End a ban and forget the earlier ones; False where there was none.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with store_errors():
+            return bool(await self._client.eval(LIFT_BAN, 2, ENDS, TIMES, subject))
 
     async def reset(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this; the empty prefix forgets them all.

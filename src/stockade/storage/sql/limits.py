@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError, StoreError
+from stockade.rate_limiting.bans import MOST_BANS, Ban, BanTerms
 from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
 from stockade.storage.batching import Batcher, read_states
@@ -25,6 +26,8 @@ from stockade.storage.sql.engines import make_limit_engine
 
 # Types are named, since not every driver asks the function for them.
 _NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+# The same moment throughout a statement that looks at it more than once.
+_STATEMENT: Final = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
 _TAKE: Final = text(
     "SELECT stockade_take_limits(CAST(:sizes AS bigint[]), CAST(:names AS text[]),"
     " CAST(:places AS bigint[]), CAST(:intervals AS bigint[]), CAST(:amounts AS bigint[]),"
@@ -41,6 +44,30 @@ _RENEW: Final = text(
     f" WHERE key = :key AND token = :token AND ends_at > {_NOW}"
 )
 _RELEASE: Final = text("DELETE FROM stockade_limit_places WHERE key = :key AND token = :token")
+# One who is banned stays so for as long as he is; the times are forgotten as long after the end of
+# a ban as the longest one lasts.
+_ADD_BAN: Final = text(
+    f"""
+INSERT INTO stockade_limit_bans AS ban (subject, times, ends_at)
+VALUES (:subject, 1, {_STATEMENT} + least(CAST(:longest AS bigint), CAST(:first AS bigint)))
+ON CONFLICT (subject) DO UPDATE SET
+  times = CASE WHEN ban.ends_at > {_STATEMENT} THEN ban.times
+    WHEN ban.ends_at + CAST(:longest AS bigint) < {_STATEMENT} THEN 1 ELSE ban.times + 1 END,
+  ends_at = CASE WHEN ban.ends_at > {_STATEMENT} THEN ban.ends_at
+    ELSE {_STATEMENT} + least(CAST(:longest AS bigint)::numeric, CAST(:first AS bigint)
+      * 2 ^ (CASE WHEN ban.ends_at + CAST(:longest AS bigint) < {_STATEMENT} THEN 0
+        ELSE least(ban.times, 40) END)::numeric)::bigint END
+RETURNING ends_at - {_STATEMENT} AS left_over, times
+"""  # noqa: S608  # no values in it
+)
+# The newest come first, so that of too many those that end first are left out.
+_LIST_BANS: Final = text(
+    f"""
+SELECT subject, ends_at - {_STATEMENT}, times FROM stockade_limit_bans
+WHERE ends_at > {_STATEMENT} ORDER BY ends_at DESC LIMIT {MOST_BANS}
+"""  # noqa: S608  # no values in it
+)
+_LIFT_BAN: Final = text("DELETE FROM stockade_limit_bans WHERE subject = :subject")
 _RESET: Final = (
     text("DELETE FROM stockade_limits WHERE starts_with(key, :prefix)"),
     text("DELETE FROM stockade_limit_places WHERE starts_with(key, :prefix)"),
@@ -171,6 +198,40 @@ class SQLLimitStore:
             StoreError: The server could not answer.
         """
         await self._execute(_RELEASE, {"key": key, "token": token})
+
+    async def add_ban(self, subject: str, terms: BanTerms) -> Ban:
+        """Ban somebody, longer than the last time; one who is banned stays so for as long as he is.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        values = {
+            "subject": subject,
+            "first": _microseconds(terms.first),
+            "longest": _microseconds(terms.longest),
+        }
+        async with _errors(), self._engine.connect() as connection:
+            left, times = (await connection.execute(_ADD_BAN, values)).one()
+        return Ban(subject, left / MICROSECONDS, times)
+
+    async def list_bans(self) -> list[Ban]:
+        """Return the bans that have not ended.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with _errors(), self._engine.connect() as connection:
+            found = await connection.execute(_LIST_BANS)
+            return [Ban(subject, left / MICROSECONDS, times) for subject, left, times in found]
+
+    async def lift_ban(self, subject: str) -> bool:
+        """End a ban and forget the earlier ones; False where there was none.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with _errors(), self._engine.connect() as connection:
+            return (await connection.execute(_LIFT_BAN, {"subject": subject})).rowcount == 1
 
     async def reset(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this; the empty prefix forgets them all.

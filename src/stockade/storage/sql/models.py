@@ -151,3 +151,13 @@ class LimitPlaceRow(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     token: Mapped[str] = mapped_column(String(64), primary_key=True)
     ends_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class LimitBanRow(Base):
+    """Somebody who is shut out, or was a while ago."""
+
+    __tablename__ = "stockade_limit_bans"
+
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    times: Mapped[int] = mapped_column(Integer)
+    ends_at: Mapped[int] = mapped_column(BigInteger)

@@ -108,7 +108,7 @@ $$
 
 
 def upgrade() -> None:
-    """Create the tables, unlogged: a bucket is not worth a write to the log of the server."""
+    """Create the tables; those of buckets are unlogged, since no bucket is worth that write."""
     op.create_table(
         "stockade_limits",
         sa.Column("key", sa.Text(), nullable=False),
@@ -121,6 +121,13 @@ def upgrade() -> None:
         sa.Column("token", sa.String(64), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", "token", name="pk_stockade_limit_places"),
+    )
+    op.create_table(
+        "stockade_limit_bans",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name="pk_stockade_limit_bans"),
     )
     if op.get_bind().dialect.name == "postgresql":
         for table in ("stockade_limits", "stockade_limit_places"):
@@ -139,5 +146,6 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION stockade_hold_place")
         op.execute("DROP FUNCTION stockade_take_limits")
+    op.drop_table("stockade_limit_bans")
     op.drop_table("stockade_limit_places")
     op.drop_table("stockade_limits")
