@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stockade.cli.limits import open_limit_store
 from stockade.cli.loops import run
 from stockade.cli.output import make_console
 from stockade.errors import ConfigurationError
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from stockade.rate_limiting.bans import Ban, BanStore
 
 app = typer.Typer(name="bans", help="Show who is banned, and lift bans.", no_args_is_help=True)
-
-# Nobody waits for the answer of a command as a request does.
-_TIMEOUT = 5.0
 
 
 @app.callback()
@@ -65,17 +63,8 @@ async def _lift(subject: str) -> bool:
 @asynccontextmanager
 async def _opened() -> AsyncIterator[BanStore]:
     from stockade.rate_limiting.bans import BanStore
-    from stockade.settings import Settings
-    from stockade.storage.limits import limit_store, limit_store_url
 
-    settings = Settings()
-    redis, database = (
-        None if secret is None else secret.get_secret_value()
-        for secret in (settings.redis_url, settings.database_url)
-    )
-    url = limit_store_url(settings.rate_limiting.store, redis=redis, database=database)
-    store = limit_store(url, timeout=_TIMEOUT)
-    try:
+    async with open_limit_store() as store:
         if not isinstance(store, BanStore):
             message = (
                 "limits are counted in memory, and so are bans: each process has its own, and a"
@@ -83,5 +72,3 @@ async def _opened() -> AsyncIterator[BanStore]:
             )
             raise ConfigurationError(message)
         yield store
-    finally:
-        await store.close()

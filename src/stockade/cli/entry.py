@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import stockade
-from stockade.cli import bans, check, database, demo, keys
+from stockade.cli import bans, check, database, demo, keys, limits
 from stockade.cli.output import PROGRAM, make_console, print_error
 from stockade.errors import ConfigurationError, StoreError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command(name="check")(check.check)
 app.command(name="demo")(demo.demo)
+app.command(name="limits")(limits.limits)
 app.add_typer(bans.app, name="bans")
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")

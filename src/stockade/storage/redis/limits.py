@@ -11,6 +11,7 @@ from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError, StoreError
 from stockade.rate_limiting.bans import Ban, BanTerms
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.rate_limiting.observation import Bucket, fullest
 from stockade.storage.batching import Batcher, read_states
 from stockade.storage.redis.addresses import open_client
 from stockade.storage.redis.bans import ADD_BAN, ENDS, LIFT_BAN, LIST_BANS, TIMES
@@ -34,6 +35,8 @@ except ImportError as error:
 
 # What redis-py raises for an answer that is no RESP, or not the answer to what was asked.
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
+# Keys that are read at a time where all of them are looked at.
+_PAGE = 1000
 _GLOB = re.compile(r"([*?\[\]\\^-])")
 
 
@@ -177,6 +180,37 @@ class RedisLimitStore:
         """
         async with store_errors():
             return bool(await self._client.eval(LIFT_BAN, 2, ENDS, TIMES, subject))
+
+    async def list_buckets(self, *, most: int) -> list[Bucket]:
+        """Return the buckets that are used up most, those first.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        pattern = escape(self._prefix) + "*"
+        found: list[Bucket] = []
+        page: list[str] = []
+        async with store_errors():
+            async for key in self._client.scan_iter(match=pattern, count=_PAGE, _type="STRING"):
+                page.append(key.decode() if isinstance(key, bytes) else key)
+                if len(page) == _PAGE:
+                    found = fullest([*found, *await self._read_buckets(page)], most)
+                    page = []
+            return fullest([*found, *await self._read_buckets(page)], most)
+
+    async def _read_buckets(self, keys: Sequence[str]) -> list[Bucket]:
+        if not keys:
+            return []
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.pttl(key)
+            left = await pipeline.execute()
+        # A bucket lives until it is full; one that has gone meanwhile has a number below zero.
+        return [
+            Bucket(key.removeprefix(self._prefix), milliseconds / 1000)
+            for key, milliseconds in zip(keys, left, strict=True)
+            if milliseconds > 0
+        ]
 
     async def reset(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this; the empty prefix forgets them all.

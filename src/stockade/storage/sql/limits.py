@@ -21,6 +21,7 @@ from stockade.errors import ConfigurationError, StoreError
 from stockade.rate_limiting.bans import MOST_BANS, Ban, BanTerms
 from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.rate_limiting.observation import Bucket
 from stockade.storage.batching import Batcher, read_states
 from stockade.storage.sql.engines import make_limit_engine
 
@@ -65,6 +66,15 @@ _LIST_BANS: Final = text(
     f"""
 SELECT subject, ends_at - {_STATEMENT}, times FROM stockade_limit_bans
 WHERE ends_at > {_STATEMENT} ORDER BY ends_at DESC LIMIT {MOST_BANS}
+"""  # noqa: S608  # no values in it
+)
+# The window stands at the end of a bucket's name.
+_LIST_BUCKETS: Final = text(
+    f"""
+SELECT key, full_at - {_STATEMENT} AS debt FROM stockade_limits WHERE full_at > {_STATEMENT}
+ORDER BY (full_at - {_STATEMENT}) / nullif(substring(key FROM '/([0-9]{{1,9}})$')::bigint, 0)
+  DESC NULLS LAST, key DESC
+LIMIT CAST(:most AS bigint)
 """  # noqa: S608  # no values in it
 )
 _LIFT_BAN: Final = text("DELETE FROM stockade_limit_bans WHERE subject = :subject")
@@ -232,6 +242,16 @@ class SQLLimitStore:
         """
         async with _errors(), self._engine.connect() as connection:
             return (await connection.execute(_LIFT_BAN, {"subject": subject})).rowcount == 1
+
+    async def list_buckets(self, *, most: int) -> list[Bucket]:
+        """Return the buckets that are used up most, those first.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with _errors(), self._engine.connect() as connection:
+            found = await connection.execute(_LIST_BUCKETS, {"most": most})
+            return [Bucket(key, debt / MICROSECONDS) for key, debt in found]
 
     async def reset(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this; the empty prefix forgets them all.
