@@ -34,6 +34,7 @@ _NAMES: Final[dict[Any, str]] = {
     bool: "`true` or `false`",
     int: "whole number",
     float: "number",
+    Path: "path",
     str: "text",
     SecretStr: "secret text",
     timedelta: "ISO 8601 duration such as `PT10M`",

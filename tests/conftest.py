@@ -90,7 +90,7 @@ def _own_environment() -> Iterator[None]:
     os.environ.update(before)
 
 
-def _miss(reason: str) -> NoReturn:
+def miss(reason: str) -> NoReturn:
     """Skip the test, or fail it under CI, where every server must be there."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
@@ -110,7 +110,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         with run_postgres() as server:
             yield server
     except ServerUnavailableError as error:
-        _miss(str(error))
+        miss(str(error))
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def redis_server() -> Iterator[str]:
         with run_redis() as url:
             yield url
     except ServerUnavailableError as error:
-        _miss(str(error))
+        miss(str(error))
 
 
 @pytest.fixture
@@ -159,5 +159,5 @@ def chromium_path() -> str:
     """Path of a Chromium; launch it with ``--no-sandbox``, which root needs."""
     found = find_browser()
     if found is None:
-        _miss("no Chromium: run python scripts/browser.py")
+        miss("no Chromium: run python scripts/browser.py")
     return found

@@ -21,7 +21,7 @@ import stockade
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src"
 REFERENCE = ROOT / "docs" / "reference"
-OPTIONAL = ("PIL", "argon2", "asyncpg", "httpx2", "phonenumbers", "psycopg", "redis")
+OPTIONAL = ("PIL", "argon2", "asyncpg", "httpx2", "phonenumbers", "psycopg", "redis", "webauthn")
 """Import names of what the extras install."""
 
 MOST_PUBLIC_NAMES = 15

@@ -23,6 +23,8 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(title="Notes", version="1.0", lifespan=lifespan)
 stockade.install(app)
 app.include_router(stockade.auth_router)
+app.include_router(stockade.password_router)
+app.include_router(stockade.account_router)
 app.include_router(notes_router)
 app.include_router(companies_router)
 

@@ -69,18 +69,49 @@ class ForbiddenError(DeniedError):
 
 
 class StepUpRequiredError(ForbiddenError):
-    """The sign-in is too old for this action (RFC 9470).
+    """The sign-in is too old for this action, or lacks a factor (RFC 9470).
 
     Args:
         reason: Reason code for the event log.
-        max_age: Age of a sign-in that would do.
+        max_age: Age of a sign-in that would do, if it has to be of any.
+        factor: Second factor that has to be given, if one has to; ``mfa`` for any.
     """
 
     code = "step_up_required"
 
-    def __init__(self, *, reason: str, max_age: timedelta) -> None:
+    def __init__(
+        self, *, reason: str, max_age: timedelta | None = None, factor: str | None = None
+    ) -> None:
         super().__init__(reason=reason)
         self.max_age = max_age
+        self.factor = factor
+
+
+class FactorRequiredError(ForbiddenError):
+    """The first factor was right, and the account has a second one that is asked for now.
+
+    Args:
+        reason: Reason code for the event log.
+        pending_token: What the client sends along with the second factor; a secret, which no
+            message and no representation shows.
+        expires_in: How long the client may take for it.
+        factors: What the account can give.
+    """
+
+    code = "mfa_required"
+
+    def __init__(
+        self,
+        *,
+        reason: str,
+        pending_token: str,
+        expires_in: timedelta,
+        factors: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(reason=reason)
+        self.pending_token = pending_token
+        self.expires_in = expires_in
+        self.factors = factors
 
 
 class NotFoundError(DeniedError):

@@ -22,6 +22,7 @@ from stockade.authorization.settings import AuthorizationSettings
 from stockade.errors import ConfigurationError
 from stockade.gate.settings import GateSettings
 from stockade.rate_limiting import RateLimitingSettings
+from stockade.reporting.settings import ReportingSettings
 from stockade.tenancy.settings import TenancySettings
 from stockade.validation.settings import ValidationSettings
 from stockade.web import WebSettings
@@ -118,6 +119,7 @@ class Settings(BaseSettings):
         tenancy: Isolation of tenants.
         rate_limiting: Limits.
         api_docs: Credentials of the API documentation.
+        reporting: Mail.
 
     Raises:
         ConfigurationError: A setting is unknown or has a value that can't be; the message never
@@ -147,6 +149,7 @@ class Settings(BaseSettings):
     tenancy: TenancySettings = Field(default_factory=TenancySettings)
     rate_limiting: RateLimitingSettings = Field(default_factory=RateLimitingSettings)
     api_docs: APIDocsSettings = Field(default_factory=APIDocsSettings)
+    reporting: ReportingSettings = Field(default_factory=ReportingSettings)
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - any setting
         _refuse_unknown_names(os.environ)

@@ -1,5 +1,6 @@
 """Expect the same of every store of accounts."""
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stockade.authentication import Account, AccountStore
+from stockade.authentication import Account
+from stockade.authentication.interfaces import WritableAccountStore
 from stockade.core import TenantId, UserId, UserType
 from stockade.errors import StoreError
 from stockade.storage.memory.accounts import MemoryAccountStore
@@ -58,7 +60,7 @@ class Deactivate(Protocol):
 class Filled:
     """A store with three rows, and a way to change one."""
 
-    store: AccountStore
+    store: WritableAccountStore
     deactivate: Deactivate
 
 
@@ -197,6 +199,139 @@ async def test_an_account_shows_no_hash(filled: Filled) -> None:
     account = await filled.store.find_by_email(BEA.email)
     assert "hash-of-bea" not in repr(account)
     assert "hash" not in repr(NewAccount(email="x", password_hash="hash"))[:60].partition("(")[2]
+
+
+async def test_an_account_is_made_once(filled: Filled) -> None:
+    """Of many that are made at once with one address one is; case makes no second one."""
+    emails = ["New@Example.com", "new@example.com"] * 10
+    made = await asyncio.gather(
+        *(filled.store.create(NewAccount(email=each, password_hash="hash")) for each in emails)
+    )
+    assert sum(made) == 1
+    account = await filled.store.find_by_email("new@example.com")
+    assert account is not None
+    assert account == await filled.store.find_by_id(account.user_id, None)
+    assert (account.active, account.token_epoch, account.password_hash) == (True, 0, "hash")
+    assert (account.user_type, account.tenant_id, account.roles) == ("user", None, frozenset())
+    assert account.email_verified
+
+
+async def test_an_address_that_is_taken_makes_no_account(filled: Filled) -> None:
+    """The one that has it stays as it is."""
+    assert not await filled.store.create(NewAccount(email="BEA@example.com", password_hash="x"))
+    assert await filled.store.find_by_email(BEA.email) == BEA
+
+
+async def test_a_password_is_set_once_for_an_epoch(filled: Filled) -> None:
+    """Of many changes that read the same epoch one comes through, and ends all tokens."""
+    news = [f"new-{number}" for number in range(20)]
+    done = await asyncio.gather(
+        *(filled.store.set_password(BEA.user_id, epoch=0, new=each) for each in news)
+    )
+    assert sum(done) == 1
+    changed = {"password_hash": news[done.index(True)], "token_epoch": 1}
+    expected = dataclasses.replace(BEA, **changed)  # type: ignore[arg-type]  # Two fields.
+    assert await filled.store.find_by_email(BEA.email) == expected
+    assert await filled.store.find_by_email(ROOT.email) == ROOT
+    elsewhere = await filled.store.find_by_id(BEA.user_id, ACME)
+    assert elsewhere is not None
+    assert (elsewhere.password_hash, elsewhere.token_epoch) == (expected.password_hash, 1)
+
+
+async def test_another_epoch_sets_no_password(filled: Filled) -> None:
+    """Nor does an account that is not there."""
+    assert not await filled.store.set_password(BEA.user_id, epoch=1, new="new")
+    assert not await filled.store.set_password(UserId("nobody"), epoch=0, new="new")
+    assert await filled.store.find_by_email(BEA.email) == BEA
+
+
+async def test_an_address_is_marked_as_the_owners(filled: Filled) -> None:
+    """Only the address that was shown to be it."""
+    new = NewAccount(email="new@example.com", password_hash="", email_verified=False)
+    assert await filled.store.create(new)
+    assert not await filled.store.mark_verified(new.user_id, email="old@example.com")
+    account = await filled.store.find_by_id(new.user_id, None)
+    assert account is not None
+    assert not account.email_verified
+    assert await filled.store.mark_verified(new.user_id, email="new@example.com")
+    account = await filled.store.find_by_email("new@example.com")
+    assert account is not None
+    assert account.email_verified
+
+
+async def test_an_account_begins_in_a_tenant(filled: Filled) -> None:
+    """It is its default one."""
+    new = NewAccount(email="new@example.com", password_hash="", membership=(ACME, "member"))
+    assert await filled.store.create(new)
+    account = await filled.store.find_by_email("new@example.com")
+    assert account is not None
+    assert (account.tenant_id, account.roles) == (ACME, frozenset({"member"}))
+
+
+async def test_an_address_is_set_once_for_an_epoch(filled: Filled) -> None:
+    """It ends all tokens, and it is the owner's by then."""
+    news = [f"new-{number}@example.com" for number in range(20)]
+    done = await asyncio.gather(
+        *(filled.store.set_email(BEA.user_id, epoch=0, new=each) for each in news)
+    )
+    assert sum(done) == 1
+    expected = dataclasses.replace(BEA, email=news[done.index(True)], token_epoch=1)
+    assert await filled.store.find_by_email(expected.email) == expected
+    assert await filled.store.find_by_email(BEA.email) is None
+
+
+async def test_an_address_of_another_account_is_not_set(filled: Filled) -> None:
+    """Both stay as they are; the same holds for another epoch and for nobody."""
+    assert not await filled.store.set_email(BEA.user_id, epoch=0, new=ROOT.email)
+    assert not await filled.store.set_email(BEA.user_id, epoch=1, new="new@example.com")
+    assert not await filled.store.set_email(UserId("nobody"), epoch=0, new="new@example.com")
+    assert await filled.store.find_by_email(BEA.email) == BEA
+    assert await filled.store.find_by_email(ROOT.email) == ROOT
+
+
+async def test_of_accounts_that_want_one_address_one_gets_it(filled: Filled) -> None:
+    """Also at the same time."""
+    accounts = (BEA, ROOT)
+    done = await asyncio.gather(
+        *(filled.store.set_email(each.user_id, epoch=0, new="new@example.com") for each in accounts)
+    )
+    assert sorted(done) == [False, True]
+
+
+async def test_an_account_is_switched_off_and_on(filled: Filled) -> None:
+    """Each time all tokens end: those of before do not come back with it."""
+    assert await filled.store.set_active(BEA.user_id, active=False)
+    off = dataclasses.replace(BEA, active=False, token_epoch=1)
+    assert await filled.store.find_by_email(BEA.email) == off
+    assert await filled.store.set_active(BEA.user_id, active=True)
+    assert await filled.store.find_by_email(BEA.email) == dataclasses.replace(BEA, token_epoch=2)
+    assert not await filled.store.set_active(UserId("nobody"), active=False)
+    assert await filled.store.find_by_email(ROOT.email) == ROOT
+
+
+async def test_an_account_is_deleted(filled: Filled) -> None:
+    """Once, with its memberships; its address is free again."""
+    assert await filled.store.delete(BEA.user_id)
+    assert not await filled.store.delete(BEA.user_id)
+    assert await filled.store.find_by_email(BEA.email) is None
+    assert await filled.store.find_by_id(BEA.user_id, ACME) is None
+    assert await filled.store.find_by_email(ROOT.email) == ROOT
+    assert await filled.store.create(NewAccount(email=BEA.email, password_hash=""))
+
+
+async def test_an_account_joins_a_tenant_once(filled: Filled) -> None:
+    """Its first tenant is its default one; a second joining changes no role."""
+    assert await filled.store.join(ROOT.user_id, ZETA, "member")
+    assert not await filled.store.join(ROOT.user_id, ZETA, "owner")
+    assert await filled.store.join(ROOT.user_id, ACME, "admin")
+    account = await filled.store.find_by_email(ROOT.email)
+    expected = dataclasses.replace(ROOT, tenant_id=ZETA, roles=frozenset({"member"}))
+    assert account == expected
+    elsewhere = await filled.store.find_by_id(ROOT.user_id, ACME)
+    assert elsewhere is not None
+    assert elsewhere.roles == {"admin"}
+    with pytest.raises(StoreError):
+        await filled.store.join(UserId("nobody"), ACME, "member")
 
 
 # --- What only databases do -------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stockade.authentication.interfaces import APIClientStore
+from stockade.authentication.interfaces import APIClientStore, LeakedKeyStore
 from stockade.authentication.models import APIClient, APISecret
 from stockade.core import TenantId, UserId
 from stockade.errors import StoreError
@@ -41,6 +41,7 @@ def make_client(**changes: object) -> APIClient:
         created_at=NOW,
         created_by=ANA,
         expires_at=LATER,
+        requests_per_minute=1000,
     )
     return dataclasses.replace(client, **changes)  # type: ignore[arg-type]  # Any field.
 
@@ -181,3 +182,66 @@ async def test_a_database_that_can_not_answer_is_no_wrong_key(tmp_path: Path) ->
     with pytest.raises(StoreError):
         await SQLAPIClientStore(engine).find("stkc_")
     await engine.dispose()
+
+
+async def test_a_key_is_found_by_its_digest(store: APIClientStore) -> None:
+    """Each with its program, whichever of its keys it is; what nobody has is not there."""
+    assert isinstance(store, LeakedKeyStore)
+    one, two = make_client(), make_client(user_id=None)
+    first, second, other = make_secret("a"), make_secret("b", 1), make_secret("c")
+    await store.add(one, first)
+    await store.rotate(one.client_id, second, old_until=LATER)
+    await store.add(two, other)
+    found = await store.find_by_digests(["a" * 64, "c" * 64, "d" * 64])
+    assert found.keys() == {"a" * 64, "c" * 64}
+    assert found["a" * 64] == (one, dataclasses.replace(first, expires_at=LATER))
+    assert found["c" * 64] == (two, other)
+    assert await store.find_by_digests([]) == {}
+
+
+async def test_many_digests_are_looked_for_at_once(store: APIClientStore) -> None:
+    """More than a database takes in one statement."""
+    assert isinstance(store, LeakedKeyStore)
+    client = make_client()
+    await store.add(client, make_secret("a"))
+    wanted = [f"{number:064}" for number in range(40_000)] + ["a" * 64]
+    assert list(await store.find_by_digests(wanted)) == ["a" * 64]
+
+
+async def test_one_key_ends_alone_and_once(store: APIClientStore) -> None:
+    """The other key of the program goes on, and of calls at once one gets the news."""
+    assert isinstance(store, LeakedKeyStore)
+    client, first, second = make_client(), make_secret("a"), make_secret("b", 1)
+    await store.add(client, first)
+    await store.rotate(client.client_id, second, old_until=LATER)
+    ends = [store.end_secret(client.client_id, first.secret_id, now=NOW) for _ in range(5)]
+    assert sorted(await asyncio.gather(*ends)) == [False] * 4 + [True]
+    stored = await store.find(client.client_id)
+    assert stored is not None
+    assert {each.digest[0]: each.expires_at for each in stored.secrets} == {"a": NOW, "b": None}
+
+
+async def test_a_key_of_nobody_does_not_end(store: APIClientStore) -> None:
+    """Neither an unknown one nor another program's."""
+    assert isinstance(store, LeakedKeyStore)
+    one, two, secret = make_client(), make_client(), make_secret("a")
+    await store.add(one, secret)
+    await store.add(two, make_secret("b"))
+    assert not await store.end_secret(one.client_id, "unknown", now=NOW)
+    assert not await store.end_secret(two.client_id, secret.secret_id, now=NOW)
+    assert not await store.end_secret("stkc_unknown", secret.secret_id, now=NOW)
+
+
+async def test_a_key_that_was_ended_can_be_rotated(store: APIClientStore) -> None:
+    """It stays ended, and the new one holds."""
+    assert isinstance(store, LeakedKeyStore)
+    client, first, second = make_client(), make_secret("a"), make_secret("b", 1)
+    await store.add(client, first)
+    await store.end_secret(client.client_id, first.secret_id, now=NOW)
+    assert await store.rotate(client.client_id, second, old_until=LATER)
+    stored = await store.find(client.client_id)
+    assert stored is not None
+    assert [(each.digest[0], each.expires_at) for each in stored.secrets] == [
+        ("b", None),
+        ("a", NOW),
+    ]

@@ -36,6 +36,7 @@ def make_session(user_id: UserId = ANA, **changes: object) -> Session:
         expires_at=NOW + timedelta(days=30),
         device="Firefox é",
         address="2001:db8::1",
+        factors=frozenset({"password", "totp"}),
     )
     return dataclasses.replace(session, **changes)  # type: ignore[arg-type]  # Any field.
 
@@ -72,7 +73,10 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_a_session_comes_back_as_it_was(store: SessionStore) -> None:
     """Every moment keeps its time zone and its microseconds."""
-    for session in (make_session(), make_session(tenant_id=None, device="", address="")):
+    for session in (
+        make_session(),
+        make_session(tenant_id=None, device="", address="", factors=frozenset()),
+    ):
         await store.add(session, digest=FIRST, keep=9)
         found = await store.find(session.session_id)
         assert found is not None

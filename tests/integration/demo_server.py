@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 60.0
 """Seconds; a busy machine needs several for the imports alone."""
 
-STOP_TIMEOUT = 20.0
-ANSWER_TIMEOUT = 10.0
+STOP_TIMEOUT = 60.0
+ANSWER_TIMEOUT = 30.0
 LAST_LINE = "Ctrl-C ends the demo"
 SECRET_KEY = "0b5d1c9e7f3a4826-d4c8e6f2a1b3975d-smoke-1"
 

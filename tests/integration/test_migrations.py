@@ -23,12 +23,20 @@ from stockade.storage.sql.migrate import VERSION_TABLE
 TABLES = {
     "stockade_api_clients",
     "stockade_api_secrets",
+    "stockade_identities",
+    "stockade_known_devices",
+    "stockade_passkeys",
+    "stockade_recovery_codes",
+    "stockade_one_time_links",
     "stockade_limits",
     "stockade_limit_bans",
     "stockade_limit_places",
     "stockade_sessions",
+    "stockade_spent",
     "stockade_users",
     "stockade_tenants",
+    "stockade_totp",
+    "stockade_used_challenges",
     "stockade_memberships",
 }
 
@@ -113,6 +121,13 @@ async def test_names_of_constraints_agree(engine: AsyncEngine) -> None:
             "fk_stockade_memberships_user_id",
             "fk_stockade_memberships_tenant_id",
             "ix_stockade_memberships_tenant_id",
+            "pk_stockade_one_time_links",
+            "uq_stockade_one_time_links_digest",
+            "fk_stockade_one_time_links_user_id",
+            "fk_stockade_one_time_links_tenant_id",
+            "ix_stockade_one_time_links_user_id",
+            "ix_stockade_one_time_links_tenant_id",
+            "ix_stockade_one_time_links_expires_at",
         }
 
 
@@ -185,7 +200,8 @@ async def test_members_go_with_their_account(engine: AsyncEngine) -> None:
         await connection.execute(text("INSERT INTO stockade_tenants (id, name) VALUES ('a', 'A')"))
         await connection.execute(
             text(
-                "INSERT INTO stockade_users VALUES ('u', 'u@x', 'user', '', true, 0, '2026-01-01')"
+                "INSERT INTO stockade_users"
+                " VALUES ('u', 'u@x', 'user', '', true, 0, '2026-01-01', true)"
             )
         )
         await connection.execute(text(join.format("u")))

@@ -5,14 +5,23 @@ import pytest
 
 from stockade import errors
 from stockade.authentication import errors as authentication_errors
-from stockade.core import policy
+from stockade.core import mail, policy
 from stockade.tenancy import errors as tenancy_errors
+from stockade.testing import errors as testing_errors
 from stockade.validation import errors as validation_errors
 
 
 def all_errors() -> list[type[errors.StockadeError]]:
     """Return every error class of the package's error modules."""
-    modules = (errors, authentication_errors, policy, tenancy_errors, validation_errors)
+    modules = (
+        errors,
+        authentication_errors,
+        mail,
+        policy,
+        tenancy_errors,
+        testing_errors,
+        validation_errors,
+    )
     found = {
         kind
         for module in modules

@@ -33,6 +33,7 @@ class NewClient:
         roles: Roles that it is to have.
         lifetime: How long it is to hold.
         of_tenant: Whether it is a service of the tenant, and goes on when its maker leaves.
+        requests_per_minute: Limit of its own, which the operator alone gives.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NewClient:
     roles: frozenset[str]
     lifetime: timedelta
     of_tenant: bool = False
+    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ class APIClients:
             expires_at=now + wanted.lifetime,
         )
         new = self._keys.generate()
-        await self._store.add(client, _secret_of(new, now))
+        await self._store.add(client, secret_of(new, now))
         return IssuedKey(client=client, key=new.value)
 
     async def list_for(self, caller: Principal) -> list[APIClient]:
@@ -131,7 +133,7 @@ class APIClients:
             raise NotFoundError(reason="authentication.api_key_ended")
         new = self._keys.generate()
         until = now + self._overlap
-        if not await self._store.rotate(client_id, _secret_of(new, now), old_until=until):
+        if not await self._store.rotate(client_id, secret_of(new, now), old_until=until):
             raise NotFoundError(reason="authentication.api_key_unknown")
         return IssuedKey(client=client, key=new.value)
 
@@ -169,5 +171,6 @@ def _require_admin(caller: Principal) -> None:
         raise ForbiddenError(reason="authentication.tenant_admin_needed")
 
 
-def _secret_of(new: NewKey, now: datetime) -> APISecret:
+def secret_of(new: NewKey, now: datetime) -> APISecret:
+    """Return what a store keeps of a key that was just made."""
     return APISecret(secret_id=str(uuid.uuid4()), digest=new.digest, created_at=now)

@@ -9,6 +9,8 @@ Source: requirement R7; ASVS 5.0 V11.4.1 and V13.3.1.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import re
 import secrets
@@ -16,6 +18,7 @@ import zlib
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 from stockade.authentication.errors import InvalidKeyError
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 CLIENT_PREFIX: Final = "stkc_"
 KEY_PREFIX: Final = "stks_"
+BASIC_CHALLENGE: Final = 'Basic realm="programs"'
+# Three times the length of both, since every byte may be escaped, and a third for base64.
+_BASIC: Final = re.compile(rb"(?i:basic) ([A-Za-z0-9+/]{4,512}={0,2})")
 _CLIENT: Final = re.compile(rb"stkc_[0-9a-f]{24}")
 _KEY: Final = re.compile(rb"stks_([A-Za-z0-9_-]{43})([0-9a-f]{8})")
 
@@ -81,6 +87,10 @@ class APIKeys:
         """Return the digest of a key by the newest key of the ring."""
         return self._digest(self._digest_keys[0], value)
 
+    def digests(self, value: bytes) -> tuple[str, ...]:
+        """Return the digests of a key by each key of the ring, the newest first."""
+        return tuple(self._digest(key, value) for key in self._digest_keys)
+
     @staticmethod
     def _digest(key: bytes, value: bytes) -> str:
         return hmac.digest(key, value, sha256).hex()
@@ -103,6 +113,30 @@ def read_client_id(value: bytes) -> str:
     if not _CLIENT.fullmatch(value):
         raise InvalidKeyError(reason="authentication.api_key_malformed")
     return value.decode("ascii")
+
+
+def read_basic(authorization: bytes) -> tuple[bytes, bytes]:
+    """Take identifier and key out of an ``Authorization: Basic`` header.
+
+    Both are form-encoded before they are joined, as OAuth has it.
+
+    Args:
+        authorization: Value of the header; untrusted.
+
+    Raises:
+        InvalidKeyError: It is not two such parts.
+
+    Source: RFC 6749, section 2.3.1; RFC 7617, section 2.
+    """
+    shaped = _BASIC.fullmatch(authorization)
+    try:
+        joined = base64.b64decode(shaped[1], validate=True) if shaped else b""
+    except binascii.Error:
+        joined = b""
+    client_id, colon, key = joined.partition(b":")
+    if not colon:
+        raise InvalidKeyError(reason="authentication.api_key_malformed", challenge=BASIC_CHALLENGE)
+    return unquote_to_bytes(client_id), unquote_to_bytes(key)
 
 
 def _checksum(secret: bytes) -> str:

@@ -137,6 +137,7 @@ class BearerAuthenticator:
             method=AuthenticationMethod.BEARER,
             authenticated_at=token.authenticated_at,
             session_id=token.session_id,
+            factors=token.factors,
         )
 
 

@@ -197,6 +197,7 @@ class CookieAuthenticator:
             method=AuthenticationMethod.COOKIE,
             authenticated_at=session.authenticated_at,
             session_id=session.session_id,
+            factors=session.factors,
         )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from stockade.authentication.api_keys import read_client_id
+from stockade.authentication.api_keys import BASIC_CHALLENGE, read_basic, read_client_id
 from stockade.authentication.browsers import origin_of
 from stockade.authentication.cache import BoundedCache
 from stockade.authentication.errors import InvalidKeyError
 from stockade.core.identity import AuthenticationMethod, Principal, UserId
+from stockade.core.limits import LimitRule
 from stockade.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 # Compared in the place of an unknown client's, so that the time does not tell them apart.
 _NOBODY: Final = "0" * 64
 _USE_NOTED_EVERY: Final = 60
+# Goes before the identifier of a program that stands for itself.
+SERVICE_PREFIX: Final = "client:"
 
 
 class RequestAuthenticator:
@@ -66,6 +69,8 @@ class RequestAuthenticator:
             StoreError: A store is away.
         """
         if exchange.api_key is None:
+            if exchange.authorization is not None and _is_basic(exchange):
+                return await self._authenticate_basic(exchange.authorization)
             # A browser adds its cookie to whatever a page sends: what the page says itself counts.
             if exchange.browser is None or exchange.authorization or self._cookies is None:
                 return await self._bearer.authenticate(exchange.authorization)
@@ -76,6 +81,27 @@ class RequestAuthenticator:
             # Two callers in one request: whichever counted, somebody would believe in the other.
             raise UnauthenticatedError(reason="authentication.several_credentials")
         return await self._keys.authenticate(exchange.api_key)
+
+    async def _authenticate_basic(self, authorization: bytes) -> Principal:
+        presented = read_basic(authorization)
+        known = self._keys.peek(presented)
+        if known is not None:
+            return known
+        try:
+            return await self._keys.authenticate(presented)
+        except InvalidKeyError as error:
+            # The scheme that the client used (RFC 6749, section 5.2).
+            raise InvalidKeyError(reason=error.reason, challenge=BASIC_CHALLENGE) from None
+
+
+def _is_basic(exchange: Exchange) -> bool:
+    """Tell whether a program brings its key by Basic, to a route that takes it so.
+
+    Everywhere else Basic is refused: browsers keep such credentials, and send them by themselves.
+    """
+    if exchange.policy is None or not exchange.policy.basic_key:
+        return False
+    return exchange.authorization is not None and exchange.authorization[:6].lower() == b"basic "
 
 
 class _Known(NamedTuple):
@@ -176,7 +202,7 @@ class APIKeyAuthenticator:
     async def _make_principal(self, client: APIClient) -> Principal:
         if client.user_id is None:
             roles, email = client.roles, ""
-            user_id = UserId(f"client:{client.client_id}")
+            user_id = UserId(SERVICE_PREFIX + client.client_id)
             permissions = client.scopes | self._permissions_of(roles)
         else:
             account = await self._accounts.find_by_id(client.user_id, client.tenant_id)
@@ -198,7 +224,16 @@ class APIKeyAuthenticator:
             permissions=permissions,
             method=AuthenticationMethod.API_KEY,
             session_id=None,
+            limits=_limits_of(client),
         )
+
+
+def _limits_of(client: APIClient) -> tuple[LimitRule, ...]:
+    """Return the limit of a program's own, which counts for it alone and over all routes."""
+    amount = client.requests_per_minute
+    if amount is None:
+        return ()
+    return (LimitRule(amount=amount, window=60, scope=f"program:{client.client_id}"),)
 
 
 def _fingerprint(presented: tuple[bytes | None, bytes | None]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from stockade.authentication.errors import IssuerError
 from stockade.errors import UnavailableError
@@ -14,11 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from stockade.authentication.algorithms import Algorithm, VerificationKey
-    from stockade.authentication.issuer_settings import IssuerSettings
     from stockade.core.clock import Clock
     from stockade.events import EventLog
 
     _Name = tuple[str, Algorithm]
+
+
+class KeySettings(Protocol):
+    """How long keys of another party are believed."""
+
+    @property
+    def keys_lifetime(self) -> timedelta:
+        """How long before they are asked for again."""
+
+    @property
+    def keys_outage(self) -> timedelta:
+        """How long they go on where the other party is away."""
+
+    @property
+    def pause(self) -> timedelta:
+        """Time between two questions for them."""
 
 
 class IssuerKeys:
@@ -26,8 +41,8 @@ class IssuerKeys:
 
     They are asked for when the first token comes in, when they are old, and when a token names one
     that is not known. However many tokens name whatever they like: one question is under way at a
-    time, and two are `IssuerSettings.pause` apart. While the issuer is away its last keys go on for
-    `IssuerSettings.keys_outage`.
+    time, and two are `KeySettings.pause` apart. While the issuer is away its last keys go on for
+    `KeySettings.keys_outage`.
 
     Args:
         name: Name of the issuer in the settings.
@@ -40,7 +55,7 @@ class IssuerKeys:
     def __init__(
         self,
         name: str,
-        settings: IssuerSettings,
+        settings: KeySettings,
         fetch: Callable[[], Awaitable[Mapping[_Name, VerificationKey]]],
         *,
         events: EventLog,

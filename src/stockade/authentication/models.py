@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from stockade.core.identity import UserId, UserType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from stockade.core.identity import TenantId, UserId, UserType
+    from stockade.core.identity import TenantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,8 @@ class Account:
         token_epoch: Number that is raised to end all tokens issued so far.
         tenant_id: The tenant that `roles` belong to; None where the account is in no tenant.
         roles: Roles in that tenant.
+        email_verified: Whether the owner has shown that the address is theirs, or whoever made the
+            account vouches for it.
     """
 
     user_id: UserId
@@ -34,6 +42,28 @@ class Account:
     token_epoch: int
     tenant_id: TenantId | None
     roles: frozenset[str]
+    email_verified: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """An account that is to be made.
+
+    Args:
+        email: Address; kept in lower case.
+        password_hash: Hash as a hasher made it.
+        user_type: Kind of account.
+        user_id: Identifier; drawn at random unless given.
+        email_verified: Whether the address is known to be the owner's.
+        membership: The tenant that it begins in, which is its default one, and its role there.
+    """
+
+    email: str
+    password_hash: str = field(repr=False)
+    user_type: UserType = UserType.USER
+    user_id: UserId = field(default_factory=lambda: UserId(str(uuid.uuid4())))
+    email_verified: bool = True
+    membership: tuple[TenantId, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +78,7 @@ class AccessToken:
         authenticated_at: When the subject last gave its password.
         token_id: Unique identifier (``jti``).
         session_id: The session that it belongs to (``sid``), if any.
+        factors: What the subject has proved itself with (``amr``).
     """
 
     user_id: UserId
@@ -57,6 +88,7 @@ class AccessToken:
     authenticated_at: datetime
     token_id: str
     session_id: str | None = None
+    factors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +107,7 @@ class Session:
         revoked_at: When it was ended before that, if it was.
         device: What the client calls itself; untrusted, cut short.
         address: Address of the client at its last use.
+        factors: What the account has proved itself with in it.
     """
 
     session_id: str
@@ -88,6 +121,7 @@ class Session:
     revoked_at: datetime | None = None
     device: str = ""
     address: str = ""
+    factors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +189,8 @@ class APIClient:
         expires_at: When it ends by itself, if it does.
         revoked_at: When it was ended before that, if it was.
         last_used_at: When it last called, to the minute.
+        requests_per_minute: Limit of its own over all routes without limits of their own; None
+            keeps the default ones.
     """
 
     client_id: str
@@ -168,6 +204,7 @@ class APIClient:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,3 +230,128 @@ class StoredAPIClient:
 
     client: APIClient
     secrets: tuple[APISecret, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLink:
+    """What a store knows of a one-time link, beside the digest of its token.
+
+    Args:
+        purpose: What it is for.
+        email: The address that it is about.
+        user_id: Whose it is; None where there is no account yet.
+        state: Digest of what must not have changed when it is used.
+        created_at: When it was made.
+        expires_at: When it ends.
+        membership: The tenant that it leads into, and the role there.
+    """
+
+    purpose: str
+    email: str
+    user_id: UserId | None
+    state: str = field(repr=False)
+    created_at: datetime
+    expires_at: datetime
+    membership: tuple[TenantId, str] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What has one link for each purpose: an account, an address, or an address in a tenant."""
+        if self.user_id is not None:
+            return self.user_id
+        return self.email if self.membership is None else f"{self.membership[0]} {self.email}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a provider calls somebody, linked to an account.
+
+    Args:
+        identity_id: Identifier; no secret.
+        user_id: The account.
+        issuer: The provider's name for itself.
+        subject: The provider's name for the user.
+        linked_at: When it was linked.
+        last_used_at: When somebody last signed in with it.
+    """
+
+    identity_id: str
+    user_id: UserId
+    issuer: str
+    subject: str
+    linked_at: datetime
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """Somebody who signs in at a provider for the first time and is to get an account.
+
+    Args:
+        provider: Name of the provider in the settings.
+        subject: The provider's name for the user.
+        email: Address that the provider has verified, in a domain that it is trusted with.
+        claims: All that the identity token says, verified; the user may have written some of it.
+    """
+
+    provider: str
+    subject: str
+    email: str
+    claims: Mapping[str, Any] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, hash=False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a new account belongs.
+
+    Args:
+        tenant_id: Its tenant.
+        role: Its role there.
+    """
+
+    tenant_id: TenantId
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passkey:
+    """A passkey of an account.
+
+    Args:
+        passkey_id: Our identifier of it.
+        credential_id: Its own identifier, in base64url.
+        user_id: Whose it is.
+        user_handle: What it knows the account by; says nothing about anybody.
+        public_key: Its public key, as COSE has it.
+        sign_count: How often it has signed, as it says itself; 0 where it does not count.
+        backup_eligible: Whether it may be copied to other devices of its owner.
+        backed_up: Whether it has been.
+        transports: How it can be reached, as its browser says.
+        name: What its owner calls it.
+        created_at: When it was registered.
+        last_used_at: When it last signed.
+    """
+
+    passkey_id: str
+    credential_id: str
+    user_id: UserId
+    user_handle: bytes = field(repr=False)
+    public_key: bytes = field(repr=False)
+    sign_count: int
+    backup_eligible: bool
+    backed_up: bool
+    transports: frozenset[str]
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None = None
+
+
+class Sighting(StrEnum):
+    """How a device stands to an account."""
+
+    FIRST = "first"
+    """The account had none before."""
+    NEW = "new"
+    KNOWN = "known"

@@ -22,7 +22,7 @@ from stockade.authentication.issuer_keys import IssuerKeys
 from stockade.authentication.jwks import is_kid
 from stockade.authentication.jws import decode_base64url, decode_object, read_compact, read_object
 from stockade.authentication.tokens import read_name, read_time
-from stockade.core.identity import AuthenticationMethod, Principal, TenantId, UserId
+from stockade.core.identity import AuthenticationMethod, Factor, Principal, TenantId, UserId
 from stockade.errors import ConfigurationError, UnauthenticatedError
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ class OutsideIssuer:
             permissions=self._permissions_of(roles),
             method=AuthenticationMethod.BEARER,
             authenticated_at=self._read_sign_in(claims),
+            factors=_read_factors(claims),
         )
 
     def _read_sign_in(self, claims: dict[str, Any]) -> datetime:
@@ -326,6 +327,13 @@ def _read_email(claims: dict[str, Any], settings: IssuerSettings) -> str:
     if settings.email_claim is None or claims.get("email_verified") is not True:
         return ""
     return read_name(claims, settings.email_claim) if settings.email_claim in claims else ""
+
+
+def _read_factors(claims: dict[str, Any]) -> frozenset[str]:
+    """Read whether the issuer has asked for several factors (RFC 8176); it alone knows which."""
+    methods = claims.get("amr")
+    several = isinstance(methods, list) and "mfa" in methods
+    return frozenset({Factor.MFA}) if several else frozenset()
 
 
 def _read_tenant(claims: dict[str, Any], settings: IssuerSettings) -> TenantId | None:

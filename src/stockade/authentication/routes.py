@@ -20,6 +20,7 @@ from stockade.authentication.routes_sessions import (
 from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.dependencies import current_principal
 from stockade.core.identity import Principal
+from stockade.errors import FactorRequiredError
 from stockade.events import event_name_for
 
 if TYPE_CHECKING:
@@ -64,15 +65,16 @@ class Me(BaseModel):
 class _Refusal(Exception):  # noqa: N818 - never leaves this module
     """One of OAuth2's own errors (RFC 6749, section 5.2)."""
 
-    def __init__(self, code: str, description: str) -> None:
+    def __init__(self, code: str, description: str, **members: str | int | list[str]) -> None:
         super().__init__(code)
-        self.answer = {"error": code, "error_description": description}
+        self.answer = {"error": code, "error_description": description, **members}
 
 
 _INCOMPLETE: Final = "A field that the grant needs is missing."
 _OTHER_GRANT: Final = "The grant is neither password nor refresh_token."
 _WRONG: Final = "The address or the password is wrong."
 _ENDED: Final = "The refresh token does not hold."
+_ONE_MORE: Final = "Give the second factor."
 
 
 def make_auth_router(
@@ -156,10 +158,20 @@ class _TokenEndpoint:
             # together.
             self._events.emit("authentication.login_failed", scope=scope, reason=error.reason)
             raise _Refusal("invalid_grant", _WRONG) from None
-        grant = await services.sessions.begin(account, client)
-        self._events.emit(
-            "authentication.login_succeeded", scope=scope, details={"user_id": account.user_id}
-        )
+        details = {"user_id": account.user_id}
+        try:
+            grant = await services.sessions.begin(account, client)
+        except FactorRequiredError as error:
+            self._events.emit(error.reason, scope=scope, details=details)
+            # No error of OAuth2 says so; this is the name that clients know from other servers.
+            raise _Refusal(
+                error.code,
+                _ONE_MORE,
+                mfa_token=error.pending_token,
+                expires_in=int(error.expires_in.total_seconds()),
+                factors=list(error.factors),
+            ) from None
+        self._events.emit("authentication.login_succeeded", scope=scope, details=details)
         return grant
 
     async def _refresh(self, value: str, request: Request) -> Grant:

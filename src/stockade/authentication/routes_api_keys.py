@@ -58,6 +58,7 @@ class ClientView(BaseModel):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    requests_per_minute: int | None
 
 
 class KeyView(ClientView):
@@ -132,6 +133,7 @@ def _view(client: APIClient) -> ClientView:
         expires_at=client.expires_at,
         revoked_at=client.revoked_at,
         last_used_at=client.last_used_at,
+        requests_per_minute=client.requests_per_minute,
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stockade.authentication.browsers import origin_of
 from stockade.authentication.errors import InvalidCredentialsError, InvalidTokenError
-from stockade.authentication.routes_sessions import NO_STORE, client_of
+from stockade.authentication.routes_sessions import NO_STORE, WITHOUT_FACTOR, client_of
 from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.dependencies import current_principal
 from stockade.core.exchange import SESSION_COOKIE, BrowserRequest, require_exchange
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stockade.authentication.browsers import CrossSiteGuard
+    from stockade.authentication.models import Session
     from stockade.authentication.routes_sessions import SignInServices
     from stockade.core.dependencies import PolicyMark
     from stockade.events import EventLog
 
-_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
+COOKIE_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _Caller = Annotated[Principal, Depends(current_principal)]
 
 
@@ -66,7 +67,7 @@ def add_browser_routes(
         """Sign in with a session cookie, which ends the session that the browser had before."""
         exchange = require_exchange(request.scope)
         # Another site must not sign the user in as somebody else either (login CSRF).
-        guard.require_own_site(_describe(request), own_origin=origin_of(exchange), session_id=None)
+        require_own_site(guard, request)
         found = services()
         client = client_of(request)
         if found.throttle is not None:
@@ -77,15 +78,16 @@ def add_browser_routes(
             reason = error.reason
             events.emit("authentication.login_failed", scope=request.scope, reason=reason)
             raise InvalidCredentialsError(reason="authentication.login_refused") from None
+        session, cookie = await found.sessions.begin_in_browser(account, client)
         if exchange.browser is not None:
             await found.sessions.end_by_cookie(exchange.browser.cookie)
-        session, cookie = await found.sessions.begin_in_browser(account, client)
         details = {"user_id": account.user_id}
         events.emit("authentication.login_succeeded", scope=request.scope, details=details)
-        age = int((session.expires_at - session.created_at).total_seconds())
-        return _answer(f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {_ATTRIBUTES}")
+        return answer_session(session, cookie)
 
-    @router.post("/sign-out", name="stockade:sign-out", status_code=204)
+    @router.post(
+        "/sign-out", name="stockade:sign-out", status_code=204, dependencies=[WITHOUT_FACTOR]
+    )
     async def sign_out(request: Request, caller: _Caller) -> Response:
         """End the session and take the cookie back."""
         if caller.session_id is None:
@@ -98,18 +100,44 @@ def add_browser_routes(
             reason="authentication.signed_out",
             details={"user_id": caller.user_id},
         )
-        answer = _answer(f"{SESSION_COOKIE}=; Max-Age=0; {_ATTRIBUTES}")
+        answer = _answer(f"{SESSION_COOKIE}=; Max-Age=0; {COOKIE_ATTRIBUTES}")
         # What the browser has kept of the account's data goes as well.
         answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer
 
-    @router.get("/csrf", name="stockade:csrf")
+    @router.get("/csrf", name="stockade:csrf", dependencies=[WITHOUT_FACTOR])
     async def show_csrf_token(response: Response, caller: _Caller) -> CSRFToken:
         """Return the token of the session."""
         if caller.session_id is None:
             raise NotFoundError(reason="authentication.session_unknown")
         response.headers.update(NO_STORE)
         return CSRFToken(csrf_token=guard.token_of(caller.session_id))
+
+
+def require_own_site(guard: CrossSiteGuard, request: Request) -> None:
+    """Refuse a sign-in that another site may have made a browser send.
+
+    Raises:
+        ForbiddenError: Nothing shows that it comes from here.
+    """
+    own = origin_of(require_exchange(request.scope))
+    guard.require_own_site(_describe(request), own_origin=own, session_id=None)
+
+
+def write_session_cookie(session: Session, cookie: str) -> str:
+    """Return the cookie of a session, as ``Set-Cookie`` has it.
+
+    Args:
+        session: The session.
+        cookie: The cookie's value; a secret.
+    """
+    age = int((session.expires_at - session.created_at).total_seconds())
+    return f"{SESSION_COOKIE}={cookie}; Max-Age={age}; {COOKIE_ATTRIBUTES}"
+
+
+def answer_session(session: Session, cookie: str) -> Response:
+    """Give a browser the cookie of a session that has begun."""
+    return _answer(write_session_cookie(session, cookie))
 
 
 def _describe(request: Request) -> BrowserRequest:

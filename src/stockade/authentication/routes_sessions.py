@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from stockade.authentication.errors import InvalidTokenError
 from stockade.authentication.refresh_tokens import PREFIX
 from stockade.authentication.sessions import Client
-from stockade.core.dependencies import current_principal
+from stockade.core.dependencies import PolicyMark, current_principal
 from stockade.core.exchange import find_exchange
 from stockade.core.identity import Principal
+from stockade.core.policy import Policy
 from stockade.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from stockade.authentication.sign_in import PasswordSignIn
     from stockade.authentication.throttle import SignInThrottle
     from stockade.authentication.tokens import AccessTokens
-    from stockade.core.dependencies import PolicyMark
     from stockade.events import EventLog
 
 # What an OAuth2 token endpoint must send along (RFC 6749, section 5.1).
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 MAXIMUM_TOKEN: Final = 4096
+WITHOUT_FACTOR: Final = PolicyMark(
+    Policy(factorless=("enrolling a factor, and signing out, come before it",))
+)
 _Caller = Annotated[Principal, Depends(current_principal)]
 
 
@@ -113,7 +116,7 @@ def add_session_routes(
         sessions = services().sessions
         return answer_grant(await sessions.refresh(body.refresh_token, client_of(request)))
 
-    @router.post("/logout", name="stockade:logout", status_code=204)
+    @router.post("/logout", name="stockade:logout", status_code=204, dependencies=[WITHOUT_FACTOR])
     async def sign_out(request: Request, caller: _Caller) -> Response:
         """End the session that the access token belongs to."""
         if caller.session_id is None:
@@ -123,7 +126,9 @@ def add_session_routes(
         _record(events, request, "authentication.signed_out", caller)
         return Response(status_code=204)
 
-    @router.post("/logout-all", name="stockade:logout-all", status_code=204)
+    @router.post(
+        "/logout-all", name="stockade:logout-all", status_code=204, dependencies=[WITHOUT_FACTOR]
+    )
     async def sign_out_everywhere(request: Request, caller: _Caller) -> Response:
         """End all sessions of the caller."""
         await services().sessions.end_all(caller.user_id)
@@ -177,12 +182,16 @@ async def _revoke(services: SignInServices, value: str) -> str | None:
 
 def answer_grant(grant: Grant) -> JSONResponse:
     """Answer with both tokens; nothing on the way may keep them."""
-    granted = TokenAnswer(
+    return JSONResponse(describe_grant(grant).model_dump(), headers=NO_STORE)
+
+
+def describe_grant(grant: Grant) -> TokenAnswer:
+    """Write a grant as OAuth2 has it."""
+    return TokenAnswer(
         access_token=grant.access.value,
         expires_in=grant.access.expires_in,
         refresh_token=grant.refresh,
     )
-    return JSONResponse(granted.model_dump(), headers=NO_STORE)
 
 
 def client_of(request: Request) -> Client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Final
 from stockade.authentication.authenticator import check_account
 from stockade.authentication.errors import InvalidTokenError, ReusedTokenError
 from stockade.authentication.models import RefreshUse, Session
+from stockade.core.identity import SECOND_FACTORS, Factor
+from stockade.errors import FactorRequiredError
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from stockade.authentication.devices import DeviceWatch
     from stockade.authentication.interfaces import AccountStore, SessionStore
     from stockade.authentication.models import Account, IssuedToken, StoredSession
+    from stockade.authentication.pending import FactorCheck
     from stockade.authentication.refresh_tokens import RefreshToken, RefreshTokens
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.authentication.tokens import AccessTokens
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 _LONGEST_DEVICE: Final = 200
 _LONGEST_ADDRESS: Final = 45
+_BY_PASSWORD: Final[frozenset[str]] = frozenset({Factor.PASSWORD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +108,10 @@ class Sessions:
         access: Makes access tokens.
         refresh: Makes and reads refresh tokens.
         cookies: Makes cookies.
+        factors: Asks for the second factor of accounts that have one.
         settings: Lifetimes.
         clock: Source of time.
+        devices: Notices devices that an account was not seen with before; None notices none.
     """
 
     def __init__(
@@ -115,30 +122,118 @@ class Sessions:
         access: AccessTokens,
         refresh: RefreshTokens,
         cookies: RefreshTokens,
+        factors: FactorCheck,
         settings: AuthenticationSettings,
         clock: Clock,
+        devices: DeviceWatch | None = None,
     ) -> None:
+        self._devices = devices
         self._store = store
         self._accounts = accounts
         self._access = access
         self._refresh = refresh
         self._cookies = cookies
+        self._factors = factors
         self._settings = settings
         self._clock = clock
 
-    async def begin(self, account: Account, client: Client) -> Grant:
+    async def begin(
+        self,
+        account: Account,
+        client: Client,
+        *,
+        factors: frozenset[str] = _BY_PASSWORD,
+        authenticated_at: datetime | None = None,
+    ) -> Grant:
         """Begin a session for an account that has just proved who it is.
 
+        Args:
+            account: The account.
+            client: Who asks.
+            factors: What it has proved itself with.
+            authenticated_at: When it did, if that was elsewhere and before.
+
         Raises:
-            StoreError: The sessions are away.
+            FactorRequiredError: The account has a second factor, and it was not given.
+            StoreError: The sessions or the factors are away.
         """
-        session = self._make(account, client)
+        await self._factors.require(account, factors=factors, in_browser=False)
+        grant = await self._add(account, self._make(account, client, factors, authenticated_at))
+        await self._settle(account, grant.session, in_browser=False)
+        return grant
+
+    async def _settle(self, account: Account, session: Session, *, in_browser: bool) -> None:
+        """End a session that began while its account was getting a second factor.
+
+        Sessions that are there when a factor is turned on end with it; this one may have come right
+        after them. One that goes on may be the first of a device.
+        """
+        try:
+            await self._factors.require(account, factors=session.factors, in_browser=in_browser)
+        except FactorRequiredError:
+            await self.end(session.session_id)
+            raise
+        if self._devices is not None:
+            await self._devices.note(account, session)
+
+    async def _add(self, account: Account, session: Session) -> Grant:
         token = self._refresh.begin(session.session_id)
         digest = self._refresh.digests(token)[0]
         await self._store.add(session, digest=digest, keep=self._settings.sessions_per_account)
         return self._grant(account, session, token)
 
-    def _make(self, account: Account, client: Client) -> Session:
+    async def replace(
+        self, account: Account, session_id: str, client: Client, *, factors: frozenset[str]
+    ) -> Grant:
+        """End a session of an account and begin another one in its place, with other factors.
+
+        Whoever knew the old one has nothing of the new one (ASVS 5.0 V7.2.4). It ends no later
+        than the old one would have ended, and counts as a fresh sign-in with a second factor alone.
+
+        Raises:
+            InvalidTokenError: The account has no such session, or it has ended.
+            StoreError: The sessions are away.
+        """
+        session = await self._make_in_place(account, session_id, client, factors)
+        return await self._add(account, session)
+
+    async def replace_in_browser(
+        self, account: Account, session_id: str, client: Client, *, factors: frozenset[str]
+    ) -> tuple[Session, str]:
+        """Do the same as `replace` for a session that lives in a cookie.
+
+        Raises:
+            InvalidTokenError: The account has no such session, or it has ended.
+            StoreError: The sessions are away.
+        """
+        session = await self._make_in_place(account, session_id, client, factors)
+        return await self._add_in_browser(session)
+
+    async def _make_in_place(
+        self, account: Account, session_id: str, client: Client, factors: frozenset[str]
+    ) -> Session:
+        stored = await self._store.find(session_id)
+        if stored is None or stored.session.user_id != account.user_id:
+            raise InvalidTokenError(reason="authentication.session_over")
+        if self._clock.now() >= stored.session.expires_at or not await self.end(session_id):
+            raise InvalidTokenError(reason="authentication.session_over")
+        made = self._make(account, client, factors)
+        old = stored.session
+        # With a factor, that has just been given; taking one away proves nothing.
+        proved = not SECOND_FACTORS.isdisjoint(factors)
+        return replace(
+            made,
+            expires_at=min(made.expires_at, old.expires_at),
+            authenticated_at=made.authenticated_at if proved else old.authenticated_at,
+        )
+
+    def _make(
+        self,
+        account: Account,
+        client: Client,
+        factors: frozenset[str],
+        authenticated_at: datetime | None = None,
+    ) -> Session:
         now = self._clock.now()
         known = client.cut()
         return Session(
@@ -149,20 +244,42 @@ class Sessions:
             tenant_id=account.tenant_id,
             token_epoch=account.token_epoch,
             created_at=now,
-            authenticated_at=now,
+            authenticated_at=now if authenticated_at is None else authenticated_at,
             last_used_at=now,
             expires_at=now + self._settings.session_lifetime,
             device=known.device,
             address=known.address,
+            factors=factors,
         )
 
-    async def begin_in_browser(self, account: Account, client: Client) -> tuple[Session, str]:
+    async def begin_in_browser(
+        self,
+        account: Account,
+        client: Client,
+        *,
+        factors: frozenset[str] = _BY_PASSWORD,
+        authenticated_at: datetime | None = None,
+    ) -> tuple[Session, str]:
         """Begin a session that lives in a cookie, and return it with the cookie's value.
 
+        Args:
+            account: The account.
+            client: Who asks.
+            factors: What it has proved itself with.
+            authenticated_at: When it did, if that was elsewhere and before.
+
         Raises:
-            StoreError: The sessions are away.
+            FactorRequiredError: The account has a second factor, and it was not given.
+            StoreError: The sessions or the factors are away.
         """
-        session = self._make(account, client)
+        await self._factors.require(account, factors=factors, in_browser=True)
+        session, value = await self._add_in_browser(
+            self._make(account, client, factors, authenticated_at)
+        )
+        await self._settle(account, session, in_browser=True)
+        return session, value
+
+    async def _add_in_browser(self, session: Session) -> tuple[Session, str]:
         token = self._cookies.begin(session.session_id)
         digest = self._cookies.digests(token)[0]
         await self._store.add(session, digest=digest, keep=self._settings.sessions_per_account)
@@ -283,6 +400,28 @@ class Sessions:
         except InvalidTokenError:
             return
         await self.end(token.session_id)
+
+    async def find_by_token(self, value: str) -> tuple[Session, datetime]:
+        """Return the living session whose current refresh token this is, and when it ends.
+
+        Args:
+            value: The token; untrusted.
+
+        Raises:
+            InvalidTokenError: It is no token of ours, was exchanged already, or its session has
+                ended.
+            StoreError: The sessions are away.
+        """
+        token = self._refresh.read(value)
+        stored = await self._store.find(token.session_id)
+        current = self._refresh.digests(token)
+        if stored is None or not any(compare_digest(stored.digest, each) for each in current):
+            raise InvalidTokenError(reason="authentication.session_over")
+        session = stored.session
+        ends = min(session.expires_at, session.last_used_at + self._settings.session_idle_lifetime)
+        if session.revoked_at is not None or self._clock.now() >= ends:
+            raise InvalidTokenError(reason="authentication.session_over")
+        return session, ends
 
     async def end_by_token(self, value: str) -> str | None:
         """End the session of a refresh token, and return which one that was (RFC 7009).

@@ -25,12 +25,21 @@ class PasswordSignIn:
         accounts: Where accounts live.
         hasher: Checks passwords.
         pool: Runs the check off the event loop.
+        verified_email: Whether the address has to be known to be the owner's.
     """
 
-    def __init__(self, accounts: AccountStore, hasher: PasswordHasher, pool: HashingPool) -> None:
+    def __init__(
+        self,
+        accounts: AccountStore,
+        hasher: PasswordHasher,
+        pool: HashingPool,
+        *,
+        verified_email: bool = False,
+    ) -> None:
         self._accounts = accounts
         self._hasher = hasher
         self._pool = pool
+        self._verified_email = verified_email
 
     async def sign_in(self, email: str, password: str) -> Account:
         """Return the account.
@@ -53,6 +62,8 @@ class PasswordSignIn:
             raise InvalidCredentialsError(reason=self._reason_of(account.password_hash))
         if not account.active:
             raise InvalidCredentialsError(reason="authentication.account_inactive")
+        if self._verified_email and not account.email_verified:
+            raise InvalidCredentialsError(reason="authentication.email_unverified")
         await self._upgrade(account, password)
         return account
 

@@ -23,7 +23,7 @@ from stockade.authentication.jws import (
 )
 from stockade.authentication.models import AccessToken, IssuedToken
 from stockade.authentication.signing_keys import choose_signing_keys
-from stockade.core.identity import TenantId, UserId
+from stockade.core.identity import SECOND_FACTORS, Factor, TenantId, UserId
 
 if TYPE_CHECKING:
     from stockade.authentication.algorithms import VerificationKey
@@ -39,6 +39,17 @@ _HEADER: Final = frozenset({"alg", "typ", "kid"})
 MAXIMUM_SIZE: Final = 4096
 # Year 9999: later moments can't be told apart from mistakes and overflow `datetime`.
 _LATEST: Final = 253_402_300_799
+# Names of RFC 8176, which has none for codes that are kept on paper.
+_METHODS: Final[dict[str, str]] = {
+    Factor.PASSWORD: "pwd",
+    Factor.TOTP: "otp",
+    Factor.RECOVERY_CODE: "recovery_code",
+    Factor.PASSKEY: "pop",
+    # RFC 8176 has no name for it; this one is in use elsewhere.
+    Factor.PROVIDER: "fed",
+    Factor.MFA: "mfa",
+}
+_FACTORS: Final = {method: str(factor) for factor, method in _METHODS.items()}
 # What goes into events, rows and file names: no control characters, and no halves of a pair, which
 # no driver takes.
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
@@ -103,6 +114,7 @@ class AccessTokens:
         if session is not None:
             # OpenID Connect Front-Channel Logout 1.0, section 3, registers this name.
             claims["sid"] = session.session_id
+            claims["amr"] = write_methods(session.factors)
         signed = write_compact(self._header, claims)
         signature = encode_base64url(self.keys.newest.sign(signed))
         return IssuedToken((signed + b"." + signature).decode("ascii"), lifetime)
@@ -175,7 +187,29 @@ def read_claims(
         authenticated_at=datetime.fromtimestamp(signed_in_at, tz=UTC),
         token_id=read_name(claims, "jti"),
         session_id=None if "sid" not in claims else read_name(claims, "sid"),
+        factors=_read_methods(claims),
     )
+
+
+def write_methods(factors: frozenset[str]) -> list[str]:
+    """Name factors as RFC 8176 does (``amr``).
+
+    >>> write_methods(frozenset({"password", "totp"}))
+    ['mfa', 'otp', 'pwd']
+    """
+    names = {_METHODS[factor] for factor in factors}
+    # A second factor is only ever asked for after a first one.
+    return sorted(names if SECOND_FACTORS.isdisjoint(factors) else names | {"mfa"})
+
+
+def _read_methods(claims: dict[str, Any]) -> frozenset[str]:
+    methods = claims.get("amr", [])
+    if not isinstance(methods, list) or not all(
+        isinstance(each, str) and each in _FACTORS for each in methods
+    ):
+        raise InvalidTokenError(reason="authentication.token_claims")
+    # "mfa" says no more than the others together.
+    return frozenset(_FACTORS[each] for each in methods if each != "mfa")
 
 
 def read_time(claims: dict[str, Any], name: str) -> int:

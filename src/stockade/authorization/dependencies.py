@@ -8,7 +8,7 @@ calls it, and gives the principal.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import HTTPConnection
 
@@ -16,7 +16,7 @@ from stockade.authorization.rules import covers, decide
 from stockade.core.clock import SystemClock
 from stockade.core.dependencies import CurrentPrincipal, caller_of
 from stockade.core.exchange import require_exchange
-from stockade.core.identity import Principal, TenantRole
+from stockade.core.identity import SECOND_FACTORS, Factor, Principal, TenantRole
 from stockade.core.policy import Policy
 from stockade.errors import ConfigurationError, ForbiddenError, StepUpRequiredError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stockade.core.decision import Decision
 
 _clock = SystemClock()
+_STEP_UPS: Final = frozenset({"authorization.sign_in_too_old", "authorization.factor_missing"})
 
 
 class RequiredCaller(CurrentPrincipal):
@@ -77,29 +78,44 @@ def require_permission(*permissions: str) -> RequiredCaller:
     )
 
 
-def require_fresh(max_age: timedelta) -> RequiredCaller:
+def require_fresh(max_age: timedelta, *, factor: str | None = None) -> RequiredCaller:
     """Make a dependency that asks for a sign-in not older than this (step-up, RFC 9470).
 
+    Args:
+        max_age: How long ago the caller may have given its password or second factor at most.
+        factor: A second factor that it has to have given, such as ``totp``; ``mfa`` is any of them.
+
     Raises:
-        ConfigurationError: The age is not positive.
+        ConfigurationError: The age is not positive, or there is no such factor.
     """
     if max_age <= timedelta(0):
         message = "require_fresh() needs a positive age"
         raise ConfigurationError(message)
-    return RequiredCaller(Policy(step_up=max_age, origins=(f"require_fresh({max_age})",)))
+    if factor is not None and factor not in SECOND_FACTORS:
+        known = ", ".join(sorted(SECOND_FACTORS))
+        message = f"require_fresh() was asked for a factor that is none: use one of {known}"
+        raise ConfigurationError(message)
+    wanted = f"{max_age}" if factor is None else f"{max_age}, {factor}"
+    return RequiredCaller(
+        Policy(step_up=max_age, factor=factor, origins=(f"require_fresh({wanted})",))
+    )
 
 
 def raise_refusal(decision: Decision, policy: Policy) -> None:
     """Raise the error that belongs to a decision, if it is a refusal.
 
     Raises:
-        StepUpRequiredError: The sign-in is too old.
+        StepUpRequiredError: The sign-in is too old, or lacks a second factor.
         ForbiddenError: A role or permission is missing.
     """
     if decision.granted:
         return
-    if decision.reason == "authorization.sign_in_too_old" and policy.step_up is not None:
-        raise StepUpRequiredError(reason=decision.reason, max_age=policy.step_up)
+    if decision.reason in _STEP_UPS:
+        raise StepUpRequiredError(
+            reason=decision.reason, max_age=policy.step_up, factor=policy.factor
+        )
+    if decision.reason == "authorization.factor_demanded":
+        raise StepUpRequiredError(reason=decision.reason, factor=Factor.MFA)
     raise ForbiddenError(reason=decision.reason)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from stockade.core.decision import Decision
-from stockade.core.identity import UserType
+from stockade.core.identity import AuthenticationMethod, Factor, UserType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
     from stockade.core.identity import Principal
     from stockade.core.policy import Policy
 
+# As far as the clocks of several machines may differ.
+_LEEWAY: Final = timedelta(minutes=2)
 GRANTED: Final = Decision(granted=True, reason="authorization.granted")
 
 
 def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Decision:
-    """Decide on roles, permissions and the age of the sign-in, in this order.
+    """Decide on roles, permissions, the age of the sign-in and its factor, in this order.
 
     A super administrator holds every role and permission, but no fresher sign-in than anybody else.
 
@@ -37,13 +40,39 @@ def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Dec
         missing = policy.permissions - principal.permissions
         if missing:
             return _refuse("authorization.permission_missing", {"needs": _words(missing)})
-    if policy.step_up is not None and (
-        now is None or now - principal.authenticated_at > policy.step_up
-    ):
+    if policy.step_up is not None and not _is_fresh(policy.step_up, principal, now):
         return _refuse(
             "authorization.sign_in_too_old", {"max_age": str(int(policy.step_up.total_seconds()))}
         )
+    if policy.factor is not None and not principal.has_factor(policy.factor):
+        return _refuse("authorization.factor_missing", {"needs": policy.factor})
     return GRANTED
+
+
+def _is_fresh(max_age: timedelta, principal: Principal, now: datetime | None) -> bool:
+    if now is None:
+        return False
+    # A sign-in of the future, from before a clock was put back, would be fresh for longer.
+    return -_LEEWAY <= now - principal.authenticated_at <= max_age
+
+
+def decide_demand(roles: frozenset[str], principal: Principal) -> Decision:
+    """Decide whether a caller has given the second factor that its role needs.
+
+    A program has no second factor: its key was made in a session that had one.
+
+    Args:
+        roles: Roles that need one, ``super_admin`` among them where it does.
+        principal: The verified caller.
+    """
+    if principal.method is AuthenticationMethod.API_KEY:
+        return GRANTED
+    held = principal.roles
+    if principal.is_super_admin:
+        held |= {UserType.SUPER_ADMIN}
+    if roles.isdisjoint(held) or principal.has_factor(Factor.MFA):
+        return GRANTED
+    return _refuse("authorization.factor_demanded", {"roles": _words(roles & held)})
 
 
 def _refuse(reason: str, evidence: Mapping[str, str]) -> Decision:
@@ -60,10 +89,18 @@ def covers(enforced: Policy, asked: Policy) -> bool:
     for roles in asked.roles:
         if roles not in enforced.roles:
             return False
-    return asked.permissions <= enforced.permissions and (
-        asked.step_up is None
-        or (enforced.step_up is not None and enforced.step_up <= asked.step_up)
+    return (
+        asked.permissions <= enforced.permissions
+        and (asked.factor in (None, enforced.factor) or _is_any(enforced.factor, asked.factor))
+        and (
+            asked.step_up is None
+            or (enforced.step_up is not None and enforced.step_up <= asked.step_up)
+        )
     )
+
+
+def _is_any(enforced: str | None, asked: str | None) -> bool:
+    return asked == Factor.MFA and enforced is not None
 
 
 def permissions_of(roles: frozenset[str], table: Mapping[str, frozenset[str]]) -> frozenset[str]:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from stockade.cli.loops import run
-from stockade.cli.output import make_console
+from stockade.cli.output import make_wide_console
 from stockade.cli.targets import load_target
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from stockade.application import Stockade
     from stockade.gate.plans import Plan
 
 _COLUMNS = ("ROUTE", "ACCESS", "NEEDS", "LIMITS")
-# Wider than any table: in a pipe each route stays on one line.
-_PIPE_WIDTH = 10_000
 
 
 def check(
@@ -32,15 +31,20 @@ def check(
 
     The database, if there is one, must be there and up to date.
     """
-    stockade = _find_stockade(load_target(target), target)
+    stockade = find_stockade(load_target(target), target)
     found = run(_prove(stockade))
-    console = _make_console()
+    console = make_wide_console()
     _print_plans(console, stockade.plans())
     _print_exceptions(console, stockade)
     _print_summary(console, len(stockade.plans()), found)
 
 
-def _find_stockade(application: object, target: str) -> Stockade:
+def find_stockade(application: object, target: str) -> Stockade:
+    """Return the Stockade of an application.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
     from stockade.application import Stockade
     from stockade.gate.binder import INSTALLED
 
@@ -56,13 +60,6 @@ async def _prove(stockade: Stockade) -> dict[str, str]:
         return await stockade.start()
     finally:
         await stockade.stop()
-
-
-def _make_console() -> Console:
-    console = make_console()
-    if console.is_terminal:
-        return console
-    return Console(width=_PIPE_WIDTH, highlight=False, emoji=False, markup=False)
 
 
 def _print_plans(console: Console, plans: list[Plan]) -> None:
@@ -95,6 +92,8 @@ def describe_needs(plan: Plan) -> str:
     parts += sorted(policy.permissions)
     if policy.step_up is not None:
         parts.append(f"a sign-in within {policy.step_up}")
+    if policy.factor is not None:
+        parts.append(f"the second factor {policy.factor}")
     return ", ".join(parts or policy.public) or "-"
 
 
@@ -106,4 +105,7 @@ def describe_limits(plan: Plan) -> str:
         if compiled is not None
         for limit in compiled.limits
     ]
+    programs = None if plan.after is None else plan.after.programs
+    if programs is not None:
+        names += [limit.name for limit in programs.usual.limits if limit not in programs.others]
     return ", ".join(names or plan.policy.unlimited) or "off"

@@ -30,11 +30,16 @@ def upgrade(
     ] = None,
 ) -> None:
     """Create Stockade's tables, or bring them to the version of this release."""
-    run(_upgrade(database_url or _url_of_settings()))
+    run(_upgrade(database_url or url_of_settings()))
     make_console().print("Stockade's tables are up to date.")
 
 
-def _url_of_settings() -> str:
+def url_of_settings() -> str:
+    """Return the address of the database that the settings name.
+
+    Raises:
+        ConfigurationError: They name none.
+    """
     from stockade.settings import Settings
 
     url = Settings().database_url

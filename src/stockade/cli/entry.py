@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import stockade
-from stockade.cli import bans, check, database, demo, keys, limits
+from stockade.cli import (
+    apikeys,
+    bans,
+    check,
+    database,
+    demo,
+    fastapi_users,
+    keys,
+    limits,
+    reseal,
+    row_security,
+    users,
+)
 from stockade.cli.output import PROGRAM, make_console, print_error
 from stockade.errors import ConfigurationError, StoreError
 
@@ -25,8 +37,13 @@ app.command(name="check")(check.check)
 app.command(name="demo")(demo.demo)
 app.command(name="limits")(limits.limits)
 app.add_typer(bans.app, name="bans")
+app.add_typer(apikeys.app, name="apikeys")
 app.add_typer(database.app, name="db")
+keys.app.command(name="reseal")(reseal.reseal)
+database.app.command(name="import-fastapi-users")(fastapi_users.import_fastapi_users)
+database.app.command(name="rls")(row_security.rls)
 app.add_typer(keys.app, name="keys")
+app.add_typer(users.app, name="users")
 
 
 def _print_version(wanted: bool) -> None:

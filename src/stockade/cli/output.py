@@ -7,11 +7,21 @@ import sys
 from rich.console import Console
 
 PROGRAM = "stockade"
+# Wider than any table.
+_PIPE_WIDTH = 10_000
 
 
 def make_console() -> Console:
     """Make the console of standard output; lines are never broken, so that they can be copied."""
     return Console(soft_wrap=True, highlight=False, emoji=False, markup=False)
+
+
+def make_wide_console() -> Console:
+    """Make the console of standard output for a table; in a pipe each row stays on one line."""
+    console = make_console()
+    if console.is_terminal:
+        return console
+    return Console(width=_PIPE_WIDTH, highlight=False, emoji=False, markup=False)
 
 
 def print_error(message: str) -> None:

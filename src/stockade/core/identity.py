@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NewType
+from typing import TYPE_CHECKING, Any, Final, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from stockade.core.limits import LimitRule
 
 UserId = NewType("UserId", str)
 TenantId = NewType("TenantId", str)
@@ -38,6 +40,26 @@ class AuthenticationMethod(StrEnum):
     COOKIE = "cookie"
 
 
+class Factor(StrEnum):
+    """What a caller has proved itself with.
+
+    `MFA` stands for any second factor where a policy asks for one, and for what an outside issuer
+    says of its own sign-in (``amr``, RFC 8176).
+    """
+
+    PASSWORD = "password"  # noqa: S105 - the name of a factor
+    TOTP = "totp"
+    RECOVERY_CODE = "recovery_code"
+    PASSKEY = "passkey"
+    PROVIDER = "provider"
+    """A sign-in elsewhere, which takes the place of the password."""
+    MFA = "mfa"
+
+
+FIRST_FACTORS: Final[frozenset[str]] = frozenset({Factor.PASSWORD, Factor.PROVIDER})
+SECOND_FACTORS: Final[frozenset[str]] = frozenset(Factor) - FIRST_FACTORS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """A verified caller.
@@ -58,6 +80,9 @@ class Principal:
         authenticated_at: When it last gave its password or factor, not when the token was issued
             (OpenID Connect ``auth_time``).
         session_id: The session that the request belongs to, if any.
+        factors: What the caller has proved itself with in this session, as `Factor` names it.
+        limits: Limits of its own, in the place of the default ones; for a program that was given
+            some.
     """
 
     user_id: UserId
@@ -69,11 +94,19 @@ class Principal:
     method: AuthenticationMethod = AuthenticationMethod.BEARER
     authenticated_at: datetime = field(default=datetime.fromtimestamp(0, tz=UTC))
     session_id: str | None = None
+    factors: frozenset[str] = frozenset()
+    limits: tuple[LimitRule, ...] = ()
 
     @property
     def is_super_admin(self) -> bool:
         """Whether the account stands above tenants."""
         return self.user_type is UserType.SUPER_ADMIN
+
+    def has_factor(self, factor: str) -> bool:
+        """Whether the caller has given a factor; `Factor.MFA` is any second one."""
+        if factor == Factor.MFA:
+            return not SECOND_FACTORS.isdisjoint(self.factors)
+        return factor in self.factors
 
     def __getitem__(self, claim: str) -> str | None:
         """Read one of the compatible claims.

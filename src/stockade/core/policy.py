@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stockade.core.identity import Factor
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ class Policy:
         content: How much a request body may hold, by name, where the application's own limits do
             not fit.
         step_up: How old the sign-in may be at most.
+        factor: A second factor that the caller has to have given, as `Factor` names it.
+        factorless: Reasons for which the route also serves callers who have not given the second
+            factor that their role needs, such as to enrol one. They loosen nothing else.
         docs: Whether the route is API documentation, behind HTTP Basic.
+        basic_key: Whether a program may bring its identifier and key by HTTP Basic, as clients of
+            OAuth do. It opens nothing.
         origins: Where the parts came from, for messages and the audit.
     """
 
@@ -61,7 +67,10 @@ class Policy:
     body_limit: int | None = None
     content: tuple[tuple[str, int], ...] = ()
     step_up: timedelta | None = None
+    factor: str | None = None
+    factorless: tuple[str, ...] = ()
     docs: bool = False
+    basic_key: bool = False
     origins: tuple[str, ...] = ()
 
     @property
@@ -72,6 +81,7 @@ class Policy:
             or bool(self.roles)
             or bool(self.permissions)
             or self.step_up is not None
+            or self.factor is not None
         )
 
     @property
@@ -84,8 +94,8 @@ def combine(policies: Iterable[Policy]) -> Policy:
     """Join all policies of one route into one that is at least as strict as each.
 
     Raises:
-        PolicyConflictError: A route is public and asks for a caller, two body limits differ, or no
-            role could satisfy all role requirements.
+        PolicyConflictError: A route is public and asks for a caller, two body limits or second
+            factors differ, or no role could satisfy all role requirements.
     """
     joined = Policy()
     for policy in policies:
@@ -120,9 +130,24 @@ def _join(left: Policy, right: Policy) -> Policy:
         step_up=min(
             (age for age in (left.step_up, right.step_up) if age is not None), default=None
         ),
+        factor=_join_factor(left.factor, right.factor),
+        factorless=_unique(left.factorless + right.factorless),
         docs=left.docs or right.docs,
+        basic_key=left.basic_key or right.basic_key,
         origins=_unique(left.origins + right.origins),
     )
+
+
+def _join_factor(left: str | None, right: str | None) -> str | None:
+    # Every second factor is one that "any of them" asks for.
+    named = {each for each in (left, right) if each is not None and each != Factor.MFA}
+    if len(named) > 1:
+        message = (
+            f"the route asks for two second factors ({' and '.join(sorted(named))}), and a session"
+            " has one: keep one"
+        )
+        raise PolicyConflictError(message)
+    return named.pop() if named else left or right
 
 
 def _join_content(

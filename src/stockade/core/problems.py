@@ -83,7 +83,7 @@ HEADERS_TOO_LARGE: Final = Problem(
 )
 
 
-def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911 - one answer per kind
+def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911, PLR0912 - one answer per kind
     """Map an expected refusal to its answer."""
     match error:
         case errors.UnauthenticatedError():
@@ -94,14 +94,18 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911 - 
                 headers={"WWW-Authenticate": error.challenge},
             )
         case errors.StepUpRequiredError():
-            seconds = int(error.max_age.total_seconds())
-            # RFC 9470, section 3: the challenge tells the client how fresh the sign-in has to be.
-            challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
+            return _step_up(error)
+        case errors.FactorRequiredError():
             return Problem(
-                status=401,
+                status=403,
                 code=error.code,
-                detail="Sign in again to do this.",
-                headers={"WWW-Authenticate": challenge},
+                detail="Give the second factor.",
+                headers={"Cache-Control": "no-store"},
+                extensions={
+                    "mfa_token": error.pending_token,
+                    "expires_in": int(error.expires_in.total_seconds()),
+                    "factors": list(error.factors),
+                },
             )
         case errors.RateLimitedError():
             wait = _seconds(error.retry_after.total_seconds())
@@ -147,6 +151,25 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911 - 
             return Problem(status=403, code=error.code, detail="You may not do this.")
         case _:
             return Problem(status=403, code=error.code)
+
+
+def _step_up(error: errors.StepUpRequiredError) -> Problem:
+    # RFC 9470, section 3: the challenge tells the client how fresh the sign-in has to be, and by
+    # which kind of it.
+    challenge = 'Bearer error="insufficient_user_authentication"'
+    if error.factor is not None:
+        challenge += f', acr_values="{error.factor}"'
+    if error.max_age is not None:
+        challenge += f', max_age="{int(error.max_age.total_seconds())}"'
+    return Problem(
+        status=401,
+        code=error.code,
+        detail="Sign in again to do this."
+        if error.factor is None
+        else "Give a second factor to do this.",
+        headers={"WWW-Authenticate": challenge},
+        extensions={} if error.factor is None else {"factor": error.factor},
+    )
 
 
 def invalid(problems: Sequence[Mapping[str, str]]) -> Problem:

@@ -65,6 +65,66 @@ _KINDS = (
     EventKind(
         "authentication.api_key_changed", logging.INFO, "A key of a program was made or ended."
     ),
+    EventKind(
+        "authentication.factor_required",
+        logging.INFO,
+        "A first factor was right, and the second one is asked for.",
+    ),
+    EventKind(
+        "authentication.factor_failed",
+        logging.WARNING,
+        "A code of a second factor was refused; the reason code says why.",
+    ),
+    EventKind(
+        "authentication.passkey_cloned",
+        logging.ERROR,
+        "A passkey has counted back: there is a copy of it, and one of the two was refused.",
+    ),
+    EventKind(
+        "authentication.factor_changed",
+        logging.WARNING,
+        "A second factor was turned on or removed, or its recovery codes were renewed.",
+    ),
+    EventKind(
+        "authentication.new_device",
+        logging.WARNING,
+        "Somebody signed in from a device that the account was not seen with before.",
+    ),
+    EventKind(
+        "authentication.stepped_up",
+        logging.INFO,
+        "A caller gave a second factor in a session that goes on.",
+    ),
+    EventKind("authentication.account_changed", logging.INFO, "An account was made or changed."),
+    EventKind("authentication.password_changed", logging.INFO, "An account has a new password."),
+    EventKind(
+        "authentication.reset_asked", logging.INFO, "Somebody asked for a link for a new password."
+    ),
+    EventKind(
+        "authentication.registration_asked",
+        logging.INFO,
+        "Somebody asked for a link for a new account.",
+    ),
+    EventKind(
+        "authentication.errand_failed",
+        logging.ERROR,
+        "What a request had asked for could not be done after its answer, such as to send a mail.",
+    ),
+    EventKind(
+        "authentication.api_key_leaked",
+        logging.ERROR,
+        "A scanner found a key of a program where everybody can read it; the key has ended.",
+    ),
+    EventKind(
+        "authentication.token_inactive",
+        logging.INFO,
+        "A service asked about a token that does not hold, or is not its business.",
+    ),
+    EventKind(
+        "authentication.identity_changed",
+        logging.INFO,
+        "An identity at a provider was linked to an account, or taken off it.",
+    ),
     EventKind("authentication.session_ended", logging.INFO, "A session was ended by its owner."),
     EventKind(
         "authentication.refresh_reused",

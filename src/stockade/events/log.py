@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stockade.core.exchange import find_exchange
@@ -10,7 +11,7 @@ from stockade.events.catalogue import EVENTS
 from stockade.events.models import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stockade.core.clock import Clock
     from stockade.core.exchange import Exchange
@@ -74,6 +75,15 @@ class EventLog:
             # A sink that fails must not turn a refusal into a server error or hide other sinks.
             except Exception:  # noqa: BLE001 - whatever a sink raises
                 _fallback.exception("an event sink failed on %s", event.name)
+
+    @contextmanager
+    def copy_to(self, sink: EventSink) -> Iterator[None]:
+        """Hand each event to a further sink for a while."""
+        self._sinks = (*self._sinks, sink)
+        try:
+            yield
+        finally:
+            self._sinks = tuple(each for each in self._sinks if each is not sink)
 
 
 def _context(scope: Mapping[str, Any] | None, exchange: Exchange | None) -> dict[str, str | None]:

@@ -30,7 +30,15 @@ _NOT_FOUND = Policy(public=("no route has this path",), origins=("router",))
 # password.
 _DOCS_LIMITS = parse_rules("120/minute", scope="stockade:docs")
 _WITHOUT_BODY: Final = frozenset({"default", "websocket"})
-_LOGIN_ROUTES = frozenset({"stockade:login", "stockade:token"})
+_LOGIN_ROUTES = frozenset(
+    {
+        "stockade:factor-verify",
+        "stockade:login",
+        "stockade:passkey-sign-in",
+        "stockade:passkey-verify",
+        "stockade:token",
+    }
+)
 
 
 class PlanCompiler:
@@ -95,7 +103,7 @@ class PlanCompiler:
             access=access,
             policy=policy,
             optional=optional,
-            rules=bool(policy.roles or policy.permissions or policy.step_up),
+            rules=bool(policy.roles or policy.permissions or policy.step_up or policy.factor),
             before=limits.before,
             after=limits.after,
             # An open route has one limit, for a caller who is known from the start as well.
@@ -165,5 +173,6 @@ def _to_policy(entry: str, given: RoutePolicy) -> Policy:
         body_limit=given.body_limit,
         content=tuple(sorted(given.content.items())),
         step_up=given.step_up,
+        factor=given.factor,
         origins=(f"settings {entry}",),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stockade.api_docs import verify_basic
 from stockade.authorization.dependencies import raise_refusal
-from stockade.authorization.rules import decide
+from stockade.authorization.rules import decide, decide_demand
 from stockade.core.decision import Decision
 from stockade.core.exchange import SCOPE_KEY
 from stockade.core.problems import UNDECIDED, problem_for
@@ -54,6 +54,7 @@ class Guard:
         docs: Credentials of the API documentation.
         events: Where refusals are recorded.
         clock: Source of time.
+        factor_required_for: Roles that need a second factor.
 
     Attributes:
         plans: Plan of each bound object or effective context, by identity.
@@ -69,7 +70,9 @@ class Guard:
         docs: APIDocsSettings,
         events: EventLog,
         clock: Clock,
+        factor_required_for: frozenset[str] = frozenset(),
     ) -> None:
+        self._factor_required_for = factor_required_for
         self._authenticator = authenticator
         self._limiter = limiter
         self._docs = docs
@@ -78,6 +81,15 @@ class Guard:
         self.plans: dict[int, Plan] = {}
         self.is_stale: Callable[[], bool] = _always_stale
         self.refresh: Callable[[], bool] = _never_bound
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """What turns the credentials of a request into a principal; tests may put another there."""
+        return self._authenticator
+
+    @authenticator.setter
+    def authenticator(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
 
     def find_plan(self, holder: object, scope: Scope) -> Plan | None:
         """Return the plan of the object that is about to serve a request.
@@ -142,6 +154,9 @@ class Guard:
     def _authorize(self, plan: Plan, principal: Principal) -> None:
         if plan.access is Access.CLOSED:
             raise ForbiddenError(reason="gate.no_policy")
+        if self._factor_required_for and not plan.policy.factorless:
+            demand = decide_demand(self._factor_required_for, principal)
+            raise_refusal(demand, plan.policy)
         if plan.rules:
             policy = plan.policy
             now = None if policy.step_up is None else self._clock.now()

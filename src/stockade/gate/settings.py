@@ -24,6 +24,7 @@ class RoutePolicy(BaseModel):
         content: How much a body may hold, by name: ``depth`` and ``values`` of JSON, ``text``,
             ``fields`` and ``files`` of forms.
         step_up: How old the sign-in may be at most.
+        factor: A second factor that the caller has to have given; ``mfa`` is any of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class RoutePolicy(BaseModel):
         Literal["depth", "values", "text", "fields", "files"], Annotated[int, Field(ge=0)]
     ] = Field(default_factory=dict)
     step_up: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
+    factor: Literal["totp", "recovery_code", "passkey", "mfa"] | None = None
 
 
 class GateSettings(BaseModel):

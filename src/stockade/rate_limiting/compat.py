@@ -208,6 +208,7 @@ class Limiter:
             rules,
             public=self._defaults or rules.public,
             authenticated=self._defaults or rules.authenticated,
+            programs=self._defaults or rules.programs,
             application=self._application,
         )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from math import ceil
 from typing import Any
 
 from stockade.core.exchange import Exchange
+from stockade.core.identity import AuthenticationMethod, Principal
 from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
 from stockade.errors import RateLimitedError
@@ -34,6 +35,7 @@ from stockade.rate_limiting.models import (
     KeyKind,
     LimitRequest,
     LimitState,
+    ProgramLimits,
     RoutePlan,
 )
 from stockade.rate_limiting.rules import Key
@@ -109,7 +111,19 @@ class RateLimiter:
         late = tuple(rule for rule in rules if rule not in early)
         before = self.compile((*self._defaults.address, *early), route=route)
         after = self.compile(late, route=route, label="user")
-        return RoutePlan(before=before, after=after, together=_join(before, after))
+        together = _join(before, after)
+        if policy.limits:
+            # What a route says holds for everybody.
+            return RoutePlan(before=before, after=after, together=together)
+        shared = [rule for rule in self._defaults.application if rule not in early]
+        others = _bind_all(shared, route=route, label="user")
+        first = [] if before is None else _by_address(before)
+        rules = self._defaults.programs
+        return RoutePlan(
+            before=before,
+            after=_with_programs(after, rules, route=route, others=others),
+            together=_with_programs(together, rules, route=route, others=[*first, *others]),
+        )
 
     def _guarded(self, rules: tuple[LimitRule, ...]) -> tuple[LimitRule, ...]:
         """Add the limit by address where the caller might choose all its buckets."""
@@ -130,12 +144,7 @@ class RateLimiter:
         """
         if not self._enabled or not rules:
             return None
-        limits: list[BoundLimit] = []
-        for rule in dict.fromkeys(rules):
-            limits.append(
-                _bind(rule, route=route, label=label, taken={item.name for item in limits})
-            )
-        return compile_limits(limits)
+        return compile_limits(_bind_all(rules, route=route, label=label))
 
     async def check(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> None:
         """Take one request from all limits, or refuse it and take from none.
@@ -147,6 +156,8 @@ class RateLimiter:
             UnavailableError: The store is away and its failure policy is ``closed``.
             StoreError: The store is away and has no failure policy.
         """
+        if limits.programs is not None:
+            limits = _limits_of(limits, limits.programs, exchange.principal)
         keys = self._keys(limits, exchange, scope)
         if self._bans is not None:
             self._bans.require_free(keys)
@@ -219,6 +230,41 @@ def _refusal(
     )
 
 
+def _with_programs(
+    limits: CompiledLimits | None,
+    rules: Sequence[LimitRule],
+    *,
+    route: str,
+    others: Sequence[BoundLimit],
+) -> CompiledLimits | None:
+    """Say what holds in the place of limits for programs, in buckets of their own."""
+    if limits is None:
+        return None
+    # A limit by address is checked before it is known whether a program calls.
+    late = [rule for rule in rules if kind_of(rule.key) is not KeyKind.ADDRESS]
+    usual = [
+        replace(limit, suffix=f"program:{limit.suffix}")
+        for limit in _bind_all(late, route=route, label="program", beside=others)
+    ]
+    compiled = compile_limits([*others, *usual])
+    return replace(limits, programs=ProgramLimits(compiled, tuple(others)))
+
+
+def _limits_of(
+    limits: CompiledLimits, programs: ProgramLimits, principal: Principal | None
+) -> CompiledLimits:
+    """Choose the limits of a verified caller; before one is known, those of everybody hold."""
+    if principal is None or principal.method is not AuthenticationMethod.API_KEY:
+        return limits
+    return _compile_own(programs.others, principal.limits) if principal.limits else programs.usual
+
+
+@lru_cache(maxsize=4096)
+def _compile_own(others: tuple[BoundLimit, ...], own: tuple[LimitRule, ...]) -> CompiledLimits:
+    bound = _bind_all(own, route="program", label="program", beside=others)
+    return compile_limits([*others, *bound])
+
+
 def compile_limits(limits: Sequence[BoundLimit]) -> CompiledLimits:
     """Compute what is the same for each request."""
     return CompiledLimits(
@@ -244,6 +290,17 @@ def _by_address(before: CompiledLimits) -> list[BoundLimit]:
         replace(limit, kind=KeyKind.ADDRESS) if limit.kind is KeyKind.CALLER else limit
         for limit in before.limits
     ]
+
+
+def _bind_all(
+    rules: Sequence[LimitRule], *, route: str, label: str, beside: Sequence[BoundLimit] = ()
+) -> list[BoundLimit]:
+    """Bind rules to a route; rules that are equal count once, and no name is given twice."""
+    limits: list[BoundLimit] = []
+    for rule in dict.fromkeys(rules):
+        taken = {item.name for item in (*beside, *limits)}
+        limits.append(_bind(rule, route=route, label=label, taken=taken))
+    return limits
 
 
 def _bind(rule: LimitRule, *, route: str, label: str, taken: set[str]) -> BoundLimit:

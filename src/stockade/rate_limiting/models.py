@@ -102,6 +102,7 @@ class CompiledLimits:
         template: The ``RateLimit`` header with gaps for what remains and when more comes.
         units: For each limit, what remains at most once something was taken, and the microseconds
             in which one unit comes back.
+        programs: What holds in the place of them for programs; None where the same does.
     """
 
     limits: tuple[BoundLimit, ...]
@@ -109,6 +110,20 @@ class CompiledLimits:
     charges: tuple[Charge, ...]
     template: bytes
     units: tuple[tuple[int, int], ...]
+    programs: ProgramLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramLimits:
+    """The limits of one route for programs.
+
+    Args:
+        usual: The limits of a program that has none of its own.
+        others: Those of them that hold for a program with limits of its own as well.
+    """
+
+    usual: CompiledLimits
+    others: tuple[BoundLimit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +148,7 @@ class DefaultRules:
     Args:
         public: For open routes, by address.
         authenticated: For routes that need a caller, by caller.
+        programs: For the same routes, in the place of it for programs.
         address: For all routes that need a caller together, by address, before authentication.
         login: For routes that take a password, by address.
         application: For all routes together, on top of their own.
@@ -140,6 +156,7 @@ class DefaultRules:
 
     public: tuple[LimitRule, ...]
     authenticated: tuple[LimitRule, ...]
+    programs: tuple[LimitRule, ...]
     address: tuple[LimitRule, ...]
     login: tuple[LimitRule, ...]
     application: tuple[LimitRule, ...] = ()

@@ -33,6 +33,11 @@ class RateLimitingSettings(BaseModel):
         default="300/minute",
         description="Limits of each other route without limits of its own, by caller.",
     )
+    programs: str = Field(
+        default="300/minute",
+        description="The same for programs, which come with an API key: apart from people, so that"
+        " neither uses up what is the other's.",
+    )
     address: str = Field(
         default="3000/minute",
         description="Limits of all not open routes together, by address, before authentication.",
@@ -109,7 +114,7 @@ class RateLimitingSettings(BaseModel):
         description="Buckets kept in memory at most; about 300 bytes each.",
     )
 
-    @field_validator("public", "authenticated", "address", "login")
+    @field_validator("public", "authenticated", "programs", "address", "login")
     @classmethod
     def _check_limits(cls, value: str) -> str:
         try:
@@ -124,6 +129,7 @@ class RateLimitingSettings(BaseModel):
         return DefaultRules(
             public=with_failure(parse_rules(self.public), self.failure_public),
             authenticated=with_failure(parse_rules(self.authenticated), self.failure_authenticated),
+            programs=with_failure(parse_rules(self.programs), self.failure_authenticated),
             address=with_failure(address, self.failure_address),
             login=with_failure(parse_rules(self.login), self.failure_login),
         )

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from stockade.core.identity import TenantId
@@ -30,7 +30,10 @@ from stockade.tenancy.errors import (
     TenantRequiredError,
 )
 from stockade.tenancy.models import TablePlan, TenantBinding
+from stockade.tenancy.row_security import write_table
 from stockade.tenancy.session import TenantObjects, TenantSession
+from stockade.tenancy.transactions import TenantTransaction, run_below
+from stockade.tenancy.verification import verify_row_security
 
 _PARAMETER = "stockade_tenant_canary"
 _OWN = TenantId("canary-own")
@@ -45,12 +48,24 @@ class Canary:
             the time of the proof.
         column: Name of the tenant column.
         objects: What the sessions of the engine know about models.
+        transaction: What transactions begin with where row-level security is on.
+        allows_text: Whether SQL text passes, for PostgreSQL to filter.
     """
 
-    def __init__(self, plans: dict[Table, TablePlan], column: str, objects: TenantObjects) -> None:
+    def __init__(
+        self,
+        plans: dict[Table, TablePlan],
+        column: str,
+        objects: TenantObjects,
+        *,
+        transaction: TenantTransaction | None = None,
+        allows_text: bool = False,
+    ) -> None:
         self._plans = plans
         self._column = column
         self._objects = objects
+        self._transaction = transaction
+        self._allows_text = allows_text
 
     def prove(self, connection: Connection) -> None:
         """Run every proof on a fresh connection of the engine and leave no trace.
@@ -67,7 +82,12 @@ class Canary:
         table = self._table()
         try:
             with connection.begin() as transaction:
+                if self._transaction is not None:
+                    self._transaction.enter(connection, _OWN)
+                    verify_row_security(connection, self._plans, allows_text=self._allows_text)
                 self._plant(connection, table)
+                if self._transaction is not None:
+                    self._prove_row_security(connection, table)
                 with self._session(connection) as session:
                     self._prove_reads(session, table)
                     self._prove_writes(session, table)
@@ -77,12 +97,14 @@ class Canary:
         finally:
             self._plans.pop(table, None)
             # The rollback has removed it, but for SQLite's driver, which commits a CREATE at once.
-            _run(connection, f"DROP TABLE IF EXISTS {table.name}")
+            run_below(connection, f"DROP TABLE IF EXISTS {table.name}")
 
     def _prove_reads(self, session: TenantSession, table: Table) -> None:
         found = session.execute(select(table.c[self._column], table.c.note)).all()
         if [tuple(row) for row in found] != [(_OWN, "own")]:
             raise _not_in_force("a query does not return exactly the tenant's rows")
+        if self._allows_text:
+            return
         _require_refusal(
             "text() is executed",
             lambda: session.execute(text(f"SELECT * FROM {table.name}")),  # noqa: S608 - our own random name.
@@ -93,6 +115,19 @@ class Canary:
             lambda: session.connection().exec_driver_sql("SELECT 1"),
             OpaqueSQLError,
         )
+
+    def _prove_row_security(self, connection: Connection, table: Table) -> None:
+        """Put a policy on the canary's table, as on every other, and read below isolation."""
+        plan = self._plans[table]
+        for statement in (
+            f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY",
+            f"ALTER TABLE {table.name} FORCE ROW LEVEL SECURITY",
+            *(policy.create(table.name) for policy in write_table(plan, self._plans)),
+        ):
+            run_below(connection, statement)
+        found = run_below(connection, f"SELECT note FROM {table.name}")  # noqa: S608 - our own random name.
+        if found != [("own",)]:
+            raise _not_in_force("row-level security does not hold for the role in use")
 
     def _prove_writes(self, session: TenantSession, table: Table) -> None:
         changed: Any = session.execute(update(table).values(note="changed"))
@@ -107,7 +142,9 @@ class Canary:
         )
 
     def _session(self, connection: Connection) -> TenantSession:
-        binding = TenantBinding(tenant_id=_OWN, parameters={_PARAMETER: _OWN})
+        binding = TenantBinding(
+            tenant_id=_OWN, parameters={_PARAMETER: _OWN}, transaction=self._transaction
+        )
         return TenantSession(connection, objects=self._objects, binding=binding)
 
     def _table(self) -> Table:
@@ -125,27 +162,19 @@ class Canary:
         column = table.c[self._column]
         name = connection.dialect.identifier_preparer.format_column(column)
         try:
-            _run(connection, str(CreateTable(table).compile(dialect=connection.dialect)))
+            run_below(connection, str(CreateTable(table).compile(dialect=connection.dialect)))
             for number, tenant, note in ((1, _OWN, "own"), (2, _FOREIGN, "foreign")):
                 row = f"({number}, '{tenant}', '{note}')"
-                _run(connection, f"INSERT INTO {table.name} (id, {name}, note) VALUES {row}")  # noqa: S608 - constants.
-        except connection.dialect.loaded_dbapi.Error as error:
+                run_below(connection, f"INSERT INTO {table.name} (id, {name}, note) VALUES {row}")  # noqa: S608 - constants.
+        except DBAPIError as error:
             raise ConfigurationError(
                 "tenancy: isolation can't be proven, because the role may not create a temporary "
                 "table: grant TEMPORARY on the database, or mend the cause "
-                f"({type(error).__name__})"
+                f"({type(error.orig).__name__})"
             ) from error
         self._plans[table] = TablePlan(
             table=table, column=column, names=frozenset({self._column}), parameter=_PARAMETER
         )
-
-
-def _run(connection: Connection, statement: str) -> None:
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(statement)
-    finally:
-        cursor.close()
 
 
 def _require_refusal(

@@ -24,6 +24,7 @@ from sqlalchemy.util import immutabledict
 from stockade.tenancy.errors import OpaqueSQLError
 from stockade.tenancy.models import Reference, TablePlan
 from stockade.tenancy.opaque import (
+    is_filterable,
     is_plain_field,
     is_plain_literal,
     is_plain_operator,
@@ -35,6 +36,7 @@ from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.writes import column_name, written_names
 
 # The parts of a caller's keywords that decide how a bound parameter is rendered and counted.
+_TEXT_ADVICE = "write it with the ORM or the Core, whose tables can be filtered"
 _BIND_KEYWORDS = ("literal_binds", "accumulate_bind_names", "visited_bindparam")
 
 
@@ -63,6 +65,8 @@ class IsolatedCompiler(SQLCompiler):
     plans: ClassVar[Mapping[Table, TablePlan]]
     trusted_elements: ClassVar[frozenset[str]]
     refusals: ClassVar[Refusals]
+    # Whether PostgreSQL filters SQL text, so that it may pass.
+    allows_text: ClassVar[bool]
 
     def __init__(
         self, dialect: Any, statement: ClauseElement | None, *args: Any, **kw: Any
@@ -164,7 +168,11 @@ class IsolatedCompiler(SQLCompiler):
 
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
         """Render a column, without the schema where its table became a sub-select."""
-        if column.is_literal and not is_plain_literal(column.name):
+        if (
+            column.is_literal
+            and not is_plain_literal(column.name)
+            and not (self.allows_text and is_filterable(column.name, whole=False))
+        ):
             raise self._opaque("literal_column()", "use a column, a literal() or a bindparam()")
         if is_raw_name(column.name):
             raise self._opaque("an unquoted name", "leave out quote=False")
@@ -265,6 +273,19 @@ class IsolatedCompiler(SQLCompiler):
 
     # Raw SQL inside understood elements.
 
+    def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> str:
+        """Refuse SQL text, unless the database filters it."""
+        whole = textclause is self._stockade_statement
+        if not self.allows_text or not is_filterable(textclause.text, whole=whole):
+            raise self._opaque("text()", _TEXT_ADVICE)
+        return str(super().visit_textclause(textclause, *args, **kw))  # type: ignore[no-untyped-call]
+
+    def visit_textual_select(self, taf: Any, *args: Any, **kw: Any) -> str:
+        """Refuse SQL text with columns, unless the database filters it."""
+        if not self.allows_text or not is_filterable(taf.element.text, whole=True):
+            raise self._opaque("text().columns()", _TEXT_ADVICE)
+        return str(super().visit_textual_select(taf, *args, **kw))  # type: ignore[no-untyped-call]
+
     def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:
         """Render a function call, unless the function runs SQL of its own."""
         if is_querying_function(func.name) or is_raw_name(func.name):
@@ -347,6 +368,7 @@ def isolate_compiler(
     plans: Mapping[Table, TablePlan],
     trusted_elements: frozenset[str],
     refusals: Refusals,
+    allows_text: bool,
 ) -> type[IsolatedCompiler]:
     """Return a dialect's compiler behind ours, without the visits that are not understood."""
     own = set(vars(IsolatedCompiler))
@@ -357,15 +379,14 @@ def isolate_compiler(
     ]
     namespace: dict[str, Any] = {name: _refuse_visit(name) for name in unknown}
     namespace |= {"plans": plans, "trusted_elements": trusted_elements, "refusals": refusals}
+    namespace["allows_text"] = allows_text
     return type(f"Isolated{base.__name__}", (IsolatedCompiler, base), namespace)
 
 
 def _refuse_visit(name: str) -> Callable[..., str]:
-    what = {"visit_textclause": "text()", "visit_textual_select": "text().columns()"}.get(
-        name, f"{name.removeprefix('visit_')}()"
-    )
+    what = f"{name.removeprefix('visit_')}()"
 
     def refuse(self: IsolatedCompiler, *args: Any, **kw: Any) -> str:  # noqa: ARG001
-        raise self._opaque(what, "write it with the ORM or the Core, whose tables can be filtered")
+        raise self._opaque(what, _TEXT_ADVICE)
 
     return refuse

@@ -12,6 +12,8 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
+    TextClause,
+    TextualSelect,
     Update,
     select,
     tuple_,
@@ -33,6 +35,7 @@ from stockade.tenancy.errors import (
     TenantRequiredError,
 )
 from stockade.tenancy.models import TablePlan, TenantBinding
+from stockade.tenancy.opaque import is_filterable
 from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.writes import PointedRows, Row, review_write
 
@@ -64,11 +67,19 @@ class StatementGuard:
     Args:
         plans: How each table is isolated.
         refusals: Where refusals are recorded.
+        allows_text: Whether PostgreSQL filters SQL text, so that it may pass.
     """
 
-    def __init__(self, plans: Mapping[Table, TablePlan], refusals: Refusals) -> None:
+    def __init__(
+        self,
+        plans: Mapping[Table, TablePlan],
+        refusals: Refusals,
+        *,
+        allows_text: bool,
+    ) -> None:
         self._plans = plans
         self._refusals = refusals
+        self._allows_text = allows_text
 
     def before_execute(  # noqa: PLR0917 - the signature of the event.
         self,
@@ -87,6 +98,9 @@ class StatementGuard:
         if not isinstance(binding, TenantBinding):
             raise self._tenant_required()
         if isinstance(statement, _SAVEPOINTS):
+            return statement, multiparams, params
+        if self._allows_text and isinstance(statement, TextClause | TextualSelect):
+            # The compiler reads the text.
             return statement, multiparams, params
         if not isinstance(statement, _STATEMENTS):
             raise self._opaque(statement, binding)
@@ -110,7 +124,7 @@ class StatementGuard:
         self,
         connection: Connection,
         cursor: object,  # noqa: ARG002 - the signature of the event
-        statement: str,  # noqa: ARG002
+        statement: str,
         parameters: object,  # noqa: ARG002
         context: Any,  # noqa: ANN401 - an ExecutionContext, or None
         executemany: bool,  # noqa: ARG002, FBT001
@@ -118,7 +132,9 @@ class StatementGuard:
         """Let SQL reach the driver only if the isolated compiler rendered it."""
         if not isinstance(connection.get_execution_options().get(BINDING_OPTION), TenantBinding):
             raise self._tenant_required()
-        if not isinstance(getattr(context, "compiled", None), IsolatedCompiler):
+        if isinstance(getattr(context, "compiled", None), IsolatedCompiler):
+            return
+        if not (self._allows_text and is_filterable(statement, whole=True)):
             raise self._refuse(
                 OpaqueSQLError(
                     "SQL text for the driver is refused on an isolated engine: use the ORM or the "

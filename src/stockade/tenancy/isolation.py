@@ -21,6 +21,7 @@ from stockade.tenancy.planning import Base, IsolationPlan, plan_isolation
 from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.session import TenantObjects, TenantSession
 from stockade.tenancy.settings import TenancySettings
+from stockade.tenancy.transactions import TenantTransaction
 
 # Where the rewritten SQL was run against real servers; elsewhere nobody knows that it holds.
 _DIALECTS = frozenset({"postgresql", "sqlite"})
@@ -51,6 +52,9 @@ class Isolation:
         self._plan = plan_isolation(bases, self._settings)
         self._objects = TenantObjects(self._plan.tables, self._refusals)
         self._installed: list[Engine] = []
+        mode = self._settings.row_level_security
+        self._transaction = None if mode == "off" else TenantTransaction(self._settings.role)
+        self._allows_text = mode == "raw_sql"
 
     @property
     def plan(self) -> IsolationPlan:
@@ -80,6 +84,11 @@ class Isolation:
             raise ConfigurationError(
                 f"tenancy: {dialect.name} is not supported: use PostgreSQL or SQLite"
             )
+        if self._transaction is not None and dialect.name != "postgresql":
+            raise ConfigurationError(
+                f"tenancy: {dialect.name} has no row-level security: use PostgreSQL, or switch "
+                "STOCKADE_TENANCY__ROW_LEVEL_SECURITY off"
+            )
         compiler: type[SQLCompiler] = dialect.statement_compiler
         if issubclass(compiler, IsolatedCompiler):
             raise ConfigurationError("tenancy: the engine is isolated already: install once")
@@ -88,8 +97,9 @@ class Isolation:
             plans=self._plan.tables,
             trusted_elements=self._settings.trusted_elements,
             refusals=self._refusals,
+            allows_text=self._allows_text,
         )
-        guard = StatementGuard(self._plan.tables, self._refusals)
+        guard = StatementGuard(self._plan.tables, self._refusals, allows_text=self._allows_text)
         event.listen(sync_engine, "before_execute", guard.before_execute, retval=True)
         event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute)
         # What was compiled before is not isolated; the guard would refuse it, forever.
@@ -119,17 +129,26 @@ class Isolation:
         except TenantRequiredError as error:
             self._refusals.record(error)
             raise
-        return TenantBinding(tenant_id=tenant_id, parameters=parameters)
+        return TenantBinding(
+            tenant_id=tenant_id, parameters=parameters, transaction=self._transaction
+        )
 
     async def canary(self, engine: AsyncEngine | Engine) -> None:
         """Prove on the database itself that isolation bites, and leave no trace.
 
-        A plain `Engine` blocks meanwhile.
+        With row-level security, verify as well that every table and the role are subject to it. A
+        plain `Engine` blocks meanwhile.
 
         Raises:
             ConfigurationError: Isolation is not in force on the engine, or can't be proven.
         """
-        canary = Canary(self._plan.tables, self._settings.column, self._objects)
+        canary = Canary(
+            self._plan.tables,
+            self._settings.column,
+            self._objects,
+            transaction=self._transaction,
+            allows_text=self._allows_text,
+        )
         with self._refusals.planted():
             if isinstance(engine, AsyncEngine):
                 async with engine.connect() as connection:

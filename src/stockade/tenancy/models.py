@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Table
 
 from stockade.core.identity import TenantId
+from stockade.tenancy.transactions import TenantTransaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,13 @@ class TenantBinding:
     Args:
         tenant_id: The tenant, as the principal names it.
         parameters: The same tenant in the type of each kind of tenant column, by parameter name.
+        transaction: Tells PostgreSQL the tenant in each transaction; None without row-level
+            security.
     """
 
     tenant_id: TenantId
     parameters: Mapping[str, object]
+    transaction: TenantTransaction | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,34 @@ _QUERYING_FUNCTION: Final = re.compile(
     r"|pg_logical_.*|pg_execute_.*|pg_get_viewdef|binary_upgrade_.*",
     re.IGNORECASE,
 )
+# What SQL text may begin with where row-level security filters it: nothing that changes who asks.
+_READING_OR_WRITING: Final = re.compile(
+    r"[\s(]*(select|with|insert|update|delete|merge|values|table)\b", re.IGNORECASE
+)
+# A name in front of a bracket, also a quoted one.
+_CALLED: Final = re.compile(r"([A-Za-z_][\w$]*)\"?\s*\(")
+# The tenant of the transaction, a view that sets what is written into it, and identifiers that are
+# not what they look like.
+_UNTOUCHABLE: Final = re.compile(r"stockade\.tenant_id|pg_settings|u&[\"']", re.IGNORECASE)
+
+
+def is_filterable(text: str, *, whole: bool) -> bool:
+    """Tell whether row-level security filters SQL text for the very tenant that it was set to.
+
+    It stops mistakes: text that changes the tenant, the role or the transaction. Whoever lets
+    input into SQL text is not saved by it.
+
+    Args:
+        text: A statement, or a part of one.
+        whole: Whether it is a statement.
+    """
+    return (
+        (not whole or _READING_OR_WRITING.match(text) is not None)
+        and ";" not in text.rstrip().removesuffix(";")
+        and _UNTOUCHABLE.search(text) is None
+        and _COMMENT.search(text) is None
+        and not any(is_querying_function(name) for name in _CALLED.findall(text))
+    )
 
 
 def is_understood_visit(name: str) -> bool:

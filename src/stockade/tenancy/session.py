@@ -166,7 +166,10 @@ def _bind_connection(
     """Tell the connection whose it is, before it runs anything for the session."""
     # Whatever way the connection came, one of another engine gets no tenant.
     session._require_home(connection)  # noqa: SLF001 - same module.
-    connection.execution_options(**{BINDING_OPTION: session._stockade_binding})  # noqa: SLF001 - same module.
+    binding = session._stockade_binding  # noqa: SLF001 - same module.
+    connection.execution_options(**{BINDING_OPTION: binding})
+    if binding.transaction is not None:
+        binding.transaction.enter(connection, binding.tenant_id)
 
 
 @event.listens_for(TenantSession, "before_attach")

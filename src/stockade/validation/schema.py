@@ -33,7 +33,11 @@ _KEPT: Final[dict[str, object]] = {
     "str_to_lower": False,
     "str_to_upper": False,
     "coerce_numbers_to_str": False,
+    # Python's own engine can take exponential time (CWE-1333).
+    "regex_engine": "rust-regex",
 }
+# What Pydantic takes where nothing is said, other than False.
+_UNSET: Final = {"regex_engine": "rust-regex"}
 
 
 def _model_in(node: Any) -> Node:  # noqa: ANN401 - a core schema
@@ -46,7 +50,7 @@ def _model_in(node: Any) -> Node:  # noqa: ANN401 - a core schema
 
 def _require_config(cls: type[BaseModel]) -> None:
     for name, kept in _KEPT.items():
-        if cls.model_config.get(name, False) != kept:
+        if cls.model_config.get(name, _UNSET.get(name, False)) != kept:
             message = f"{cls.__qualname__} changes {name}: a Schema keeps {name}={kept!r}"
             raise LooseSchemaError(message)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import http
+import json
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from fastapi import exception_handlers as fastapi_handlers
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from stockade.core.exchange import find_exchange
 from stockade.core.problems import (
+    BAD_REQUEST,
     CONTENT_TYPE,
     INTERNAL,
     invalid,
@@ -38,6 +41,8 @@ _POLICY_VIOLATION: Final = 1008
 Answer: TypeAlias = Response | None
 _BODILESS: Final = frozenset({204, 205, 304})
 _QUIET: Final = frozenset({404})
+# What `json.loads` raises.
+_UNREADABLE: Final = (json.JSONDecodeError, RecursionError, UnicodeDecodeError)
 # What FastAPI puts there by itself; anything else is the application's own and stays.
 _DEFAULTS: Final = (
     fastapi_handlers.http_exception_handler,
@@ -74,6 +79,10 @@ class ErrorAnswers:
         if http.HTTPStatus.INTERNAL_SERVER_ERROR in app.exception_handlers:
             # Starlette takes a handler for 500 and one for Exception for the same thing.
             del table[Exception]
+        for unreadable in _UNREADABLE:
+            # A handler that an application has for more than this kind is for this kind, too.
+            if not any(kind in app.exception_handlers for kind in unreadable.__mro__[1:-3]):
+                table[unreadable] = self.answer_unreadable
         for kind, handler in table.items():
             present = app.exception_handlers.get(kind)
             if present is None or present in _DEFAULTS:
@@ -124,6 +133,16 @@ class ErrorAnswers:
         self._emit(websocket, "validation.refused", "validation")
         await websocket.close(code=_POLICY_VIOLATION)
 
+    async def answer_unreadable(self, connection: HTTPConnection, error: Exception) -> Answer:
+        """Answer 400 where ``await request.json()`` of a handler could not read the body.
+
+        The look through bodies goes by their type, and such a handler does not.
+        """
+        if not _is_from_request(error):
+            raise error
+        self._emit(connection, "validation.refused", "validation.json_invalid")
+        return await self._respond(connection, BAD_REQUEST)
+
     async def answer_unexpected(self, connection: HTTPConnection, error: Exception) -> Answer:
         """Answer 500; the server logs the error itself."""
         self._emit(connection, "web.server_error", type(error).__name__)
@@ -149,3 +168,13 @@ def _may_be_denied(websocket: WebSocket) -> bool:
         websocket.application_state is WebSocketState.CONNECTING
         and "websocket.http.response" in websocket.scope.get("extensions", {})
     )
+
+
+def _is_from_request(error: Exception) -> bool:
+    """Tell whether an error was raised where Starlette parses the body, and nowhere else."""
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code is Request.json.__code__:
+            return True
+        frame = frame.tb_next
+    return False

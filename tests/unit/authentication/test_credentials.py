@@ -56,6 +56,7 @@ class Bench:
                 "permissions": sorted(caller.permissions),
                 "method": caller.method,
                 "super": caller.is_super_admin,
+                "limits": [(rule.amount, rule.window, rule.scope) for rule in caller.limits],
             }
 
         @app.get("/read", dependencies=[Depends(require_permission("notes:note:read"))])
@@ -120,6 +121,7 @@ async def test_a_program_acts_for_its_owner(bench: Bench) -> None:
         "permissions": ["notes:note:read"],
         "method": "api_key",
         "super": False,
+        "limits": [],
     }
     assert [bench.get(path, headers) for path in ("/read", "/write", "/admin")] == [200, 403, 403]
 
@@ -131,6 +133,13 @@ async def test_a_program_never_has_more_than_its_owner(bench: Bench) -> None:
     )
     who = bench.client.get("/who", headers=headers).json()
     assert (who["roles"], who["permissions"]) == ([], ["notes:note:read"])
+
+
+async def test_a_program_may_have_a_limit_of_its_own(bench: Bench) -> None:
+    """It counts for this program alone, and over all routes."""
+    headers = await bench.make(requests_per_minute=5)
+    found = bench.client.get("/who", headers=headers).json()["limits"]
+    assert found == [[5, 60, f"program:{headers['X-CLIENT-ID']}"]]
 
 
 async def test_a_service_of_the_tenant_stands_for_itself(bench: Bench) -> None:

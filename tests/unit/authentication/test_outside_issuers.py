@@ -399,6 +399,29 @@ async def test_a_sign_in_is_as_fresh_as_the_issuer_says() -> None:
     assert unknown.authenticated_at == datetime.fromtimestamp(0, tz=UTC)
 
 
+@pytest.mark.parametrize(
+    ("methods", "several"),
+    [
+        (["pwd", "mfa"], True),
+        (["mfa"], True),
+        (["pwd", "otp"], False),
+        ("mfa", False),
+        ({"mfa": True}, False),
+        (None, False),
+        ([["mfa"]], False),
+    ],
+    ids=repr,
+)
+async def test_a_second_factor_is_one_that_the_issuer_speaks_of(
+    methods: object, several: bool
+) -> None:
+    """It says "mfa" in a list (RFC 8176); anything else says nothing."""
+    bench = Bench()
+    caller = await bench.accept(bench.issuer.issue(amr=methods))
+    assert caller.factors == (frozenset({"mfa"}) if several else frozenset())
+    assert caller.has_factor("mfa") is several
+
+
 # --- What is remembered -----------------------------------------------------------------------
 
 

@@ -9,12 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from stockade.authentication import Account, AuthenticationSettings
+from stockade.authentication.enrolled import EnrolledFactors
 from stockade.authentication.errors import InvalidTokenError, ReusedTokenError
+from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
 from stockade.authentication.sessions import Client, Grant, Sessions
+from stockade.authentication.totp import TOTPFactor
 from stockade.core import UserId
 from stockade.crypto import KeyRing
+from stockade.errors import FactorRequiredError
 from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.storage.memory.factors import MemoryFactorStore
+from stockade.storage.memory.passkeys import MemoryPasskeyStore
 from stockade.storage.memory.sessions import MemorySessionStore
 from tests.clock import FrozenClock
 from tests.unit.authentication.helpers import ANA, NEW, OLD, make_tokens
@@ -32,6 +38,7 @@ class Bench:
         self.clock = FrozenClock()
         self.accounts = MemoryAccountStore([ANA])
         self.store = MemorySessionStore()
+        self.factors = MemoryFactorStore()
         self.settings = AuthenticationSettings.model_validate(
             {
                 "refresh_grace": GRACE,
@@ -51,6 +58,10 @@ class Bench:
             access=self.tokens,
             refresh=RefreshTokens(KeyRing(ring)),
             cookies=RefreshTokens(KeyRing(ring), prefix=COOKIE_PREFIX),
+            factors=FactorCheck(
+                EnrolledFactors(self.factors, MemoryPasskeyStore()),
+                PendingSignIns(KeyRing(ring), self.clock),
+            ),
             settings=self.settings,
             clock=self.clock,
         )
@@ -334,3 +345,99 @@ TestChains = Chains.TestCase
 TestChains.settings = profile(
     max_examples=60, stateful_step_count=30, deadline=timedelta(seconds=5)
 )
+
+
+async def confirm_factor(bench: Bench) -> None:
+    """Let the account have an authenticator app."""
+    factor = TOTPFactor(factor_id="1", user_id=ANA.user_id, sealed="", created_at=bench.clock.now())
+    await bench.factors.enrol_totp(factor)
+    await bench.factors.confirm_totp("1", step=1, now=bench.clock.now(), codes=())
+
+
+async def test_no_session_begins_without_the_second_factor() -> None:
+    """Whoever calls: neither with tokens nor in a cookie; a refresh needs none."""
+    bench = Bench()
+    before = await bench.begin()
+    await confirm_factor(bench)
+    with pytest.raises(FactorRequiredError):
+        await bench.begin()
+    with pytest.raises(FactorRequiredError):
+        await bench.sessions.begin_in_browser(ANA, LAPTOP)
+    with pytest.raises(FactorRequiredError):
+        await bench.sessions.begin(ANA, LAPTOP, factors=frozenset())
+    assert len(await bench.sessions.list(ANA.user_id)) == 1
+    factors = frozenset({"password", "totp"})
+    granted = await bench.sessions.begin(ANA, LAPTOP, factors=factors)
+    assert granted.session.factors == factors
+    assert (await bench.refresh(before.refresh)).session.factors == {"password"}
+    assert (await bench.refresh(granted.refresh)).session.factors == factors
+
+
+async def test_a_session_is_replaced_once() -> None:
+    """Of many at once one takes its place, with the same end; the old tokens are worth nothing."""
+    bench = Bench()
+    old = await bench.begin()
+    bench.clock.advance(600)
+    factors = frozenset({"totp"})
+    results = await asyncio.gather(
+        *(
+            bench.sessions.replace(ANA, old.session.session_id, LAPTOP, factors=factors)
+            for _ in range(20)
+        ),
+        return_exceptions=True,
+    )
+    (new,) = [each for each in results if isinstance(each, Grant)]
+    assert new.session.factors == factors
+    assert new.session.authenticated_at == bench.clock.now()
+    assert new.session.expires_at == old.session.expires_at
+    assert await bench.refusal(old.refresh) == "session_over"
+    assert (await bench.refresh(new.refresh)).session.session_id == new.session.session_id
+
+
+async def test_no_session_of_another_account_is_replaced() -> None:
+    """Nor one that is over or never was."""
+    bench = Bench()
+    bea = dataclasses.replace(ANA, user_id=UserId("bea"))
+    old = await bench.begin()
+    for account, session_id in ((bea, old.session.session_id), (ANA, "nothing")):
+        with pytest.raises(InvalidTokenError):
+            await bench.sessions.replace(account, session_id, LAPTOP, factors=frozenset())
+        with pytest.raises(InvalidTokenError):
+            await bench.sessions.replace_in_browser(
+                account, session_id, LAPTOP, factors=frozenset()
+            )
+    bench.clock.advance(LIFETIME)
+    with pytest.raises(InvalidTokenError):
+        await bench.sessions.replace(ANA, old.session.session_id, LAPTOP, factors=frozenset())
+    assert len(await bench.store.list_active(ANA.user_id, now=old.session.created_at)) == 1
+
+
+async def test_a_session_without_a_factor_is_no_fresh_sign_in() -> None:
+    """Taking a factor away proves nothing, so that nobody keeps a session fresh by it."""
+    bench = Bench()
+    old = await bench.begin()
+    bench.clock.advance(600)
+    bare = frozenset({"password"})
+    new = await bench.sessions.replace(ANA, old.session.session_id, LAPTOP, factors=bare)
+    assert new.session.authenticated_at == old.session.authenticated_at
+    assert new.session.created_at == bench.clock.now()
+
+
+@pytest.mark.parametrize("in_browser", [False, True], ids=["tokens", "cookie"])
+async def test_a_session_that_begins_while_a_factor_is_turned_on_ends(
+    in_browser: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when all others ended, and must not stay."""
+    bench = Bench()
+    add = bench.store.add
+
+    async def add_late(*arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as it is called
+        await confirm_factor(bench)
+        await bench.sessions.end_all(ANA.user_id)
+        await add(*arguments, **named)
+
+    monkeypatch.setattr(bench.store, "add", add_late)
+    begin = bench.sessions.begin_in_browser if in_browser else bench.sessions.begin
+    with pytest.raises(FactorRequiredError):
+        await begin(ANA, LAPTOP)
+    assert await bench.store.list_active(ANA.user_id, now=bench.clock.now()) == []

@@ -42,3 +42,47 @@ def test_the_defaults_are_safe() -> None:
     assert settings.access_token_lifetime <= timedelta(minutes=15)
     assert settings.bcrypt_cost >= 12
     assert settings.identity_cache_lifetime <= 1
+
+
+@pytest.mark.parametrize(
+    ("domain", "origins"),
+    [
+        ("example.com", ["https://example.com", "https://app.example.com:8443"]),
+        ("localhost", ["http://localhost:8000"]),
+        ("example.com", []),
+        (None, []),
+    ],
+)
+def test_passkeys_belong_to_a_domain_and_what_is_below_it(
+    domain: str | None, origins: list[str]
+) -> None:
+    """Over TLS, but for this very machine."""
+    made = AuthenticationSettings.model_validate(
+        {"passkey_rp_id": domain, "passkey_origins": origins}
+    )
+    assert made.passkey_origins == tuple(origins)
+
+
+@pytest.mark.parametrize(
+    ("domain", "origins"),
+    [
+        ("example.com", ["https://example.org"]),
+        ("example.com", ["https://evilexample.com"]),
+        ("example.com", ["http://example.com"]),
+        ("app.example.com", ["https://example.com"]),
+        (None, ["https://example.com"]),
+        ("localhost", ["http://127.0.0.1:8000"]),
+        ("com", []),
+        ("192.0.2.1", []),
+        ("https://example.com", []),
+        ("example.com:8443", []),
+        ("EXAMPLE.com", []),
+        ("", []),
+    ],
+)
+def test_a_page_that_could_use_no_passkey_is_a_mistake(
+    domain: str | None, origins: list[str]
+) -> None:
+    """Another domain, one above it, no TLS, or no domain at all."""
+    with pytest.raises(ValidationError):
+        AuthenticationSettings.model_validate({"passkey_rp_id": domain, "passkey_origins": origins})

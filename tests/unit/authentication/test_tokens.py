@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stockade.authentication import AccessTokens, AuthenticationSettings, InvalidTokenError
 from stockade.authentication.jwks import write_private_key
-from stockade.authentication.models import AccessToken
+from stockade.authentication.models import AccessToken, Session
 from stockade.authentication.signing_keys import _name_secret
 from stockade.authentication.tokens import MAXIMUM_SIZE, read_claims
 from stockade.core import UserType
@@ -598,3 +598,44 @@ def test_claims_hold_or_are_refused(changes: dict[str, Any], dropped: set[str]) 
     assert max(claims["nbf"], claims["iat"], claims["auth_time"]) <= moment + leeway
     assert 0 < len(token.user_id) <= 255
     assert token.token_epoch >= 0
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [[], ["password"], ["password", "totp"], ["password", "recovery_code"], ["totp"]],
+    ids=",".join,
+)
+def test_a_token_says_what_its_session_was_begun_with(
+    tokens: AccessTokens, factors: list[str]
+) -> None:
+    """In the names of RFC 8176, with "mfa" where there was a second factor, and reads it back."""
+    now = FrozenClock().now()
+    session = Session(
+        session_id="s",
+        user_id=ANA.user_id,
+        tenant_id=ANA.tenant_id,
+        token_epoch=ANA.token_epoch,
+        created_at=now,
+        authenticated_at=now,
+        last_used_at=now,
+        expires_at=now,
+        factors=frozenset(factors),
+    )
+    issued = tokens.issue(ANA, session=session).value
+    assert tokens.verify(issued).factors == frozenset(factors)
+    methods = parts_of(issued)[1]["amr"]
+    assert ("mfa" in methods) is bool({"totp", "recovery_code"} & set(factors))
+
+
+@pytest.mark.parametrize(
+    "value", ["otp", {"otp": 1}, None, 1, ["otp", 1], ["sms"], [["otp"]], [None]], ids=repr
+)
+def test_methods_have_to_be_a_list_of_ours(tokens: AccessTokens, value: object) -> None:
+    """Anything else was not written by us."""
+    forged = reissue(tokens, claims=lambda claims: claims.update(amr=value))
+    assert refusal(tokens, forged) == "token_claims"
+
+
+def test_a_token_of_an_older_release_names_no_factor(tokens: AccessTokens) -> None:
+    """It counts as none."""
+    assert tokens.verify(tokens.issue(ANA).value).factors == frozenset()

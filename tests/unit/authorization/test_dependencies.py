@@ -48,9 +48,13 @@ def caller(*roles: str, permissions: frozenset[str] = frozenset(), age: int = 0)
         (require_role(TenantRole.OWNER), {"roles": (frozenset({"owner"}),)}),
         (require_admin_role, {"roles": (frozenset({"admin", "owner"}),)}),
         (require_permission("a:b:c"), {"permissions": frozenset({"a:b:c"})}),
-        (require_fresh(timedelta(minutes=5)), {"step_up": timedelta(minutes=5)}),
+        (require_fresh(timedelta(minutes=5)), {"step_up": timedelta(minutes=5), "factor": None}),
+        (
+            require_fresh(timedelta(minutes=5), factor="totp"),
+            {"step_up": timedelta(minutes=5), "factor": "totp"},
+        ),
     ],
-    ids=["roles", "enum", "admin", "permission", "fresh"],
+    ids=["roles", "enum", "admin", "permission", "fresh", "factor"],
 )
 def test_a_dependency_carries_its_policy(
     dependency: RequiredCaller, policy: dict[str, object]
@@ -69,8 +73,11 @@ def test_a_dependency_carries_its_policy(
         require_permission,
         lambda: require_fresh(timedelta(0)),
         lambda: require_fresh(timedelta(seconds=-1)),
+        lambda: require_fresh(timedelta(minutes=5), factor="password"),
+        lambda: require_fresh(timedelta(minutes=5), factor="sms"),
+        lambda: require_fresh(timedelta(minutes=5), factor=""),
     ],
-    ids=["no-role", "no-permission", "no-age", "negative-age"],
+    ids=["no-role", "no-permission", "no-age", "negative-age", "first-factor", "sms", "no-factor"],
 )
 def test_a_dependency_that_asks_nothing_is_a_mistake(make: object) -> None:
     """An empty list would let everybody through or nobody; both are refused at import."""
@@ -96,6 +103,9 @@ async def test_a_dependency_decides_by_itself_what_the_gate_did_not() -> None:
         with pytest.raises(StepUpRequiredError) as caught:
             await require_fresh(timedelta(seconds=60))(connect(member, enforced))
         assert caught.value.max_age == timedelta(seconds=60)
+        with pytest.raises(StepUpRequiredError) as caught:
+            await require_fresh(timedelta(hours=1), factor="mfa")(connect(member, enforced))
+        assert caught.value.factor == "mfa"
 
 
 async def test_what_the_gate_enforced_is_not_decided_again() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -5,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.authorization import decide, permissions_of
-from stockade.authorization.rules import covers, unknown_roles
-from stockade.core import Policy, Principal, UserId, UserType
+from stockade.authorization.rules import covers, decide_demand, unknown_roles
+from stockade.core import AuthenticationMethod, Policy, Principal, UserId, UserType
+from stockade.core.identity import SECOND_FACTORS, Factor
 from stockade.core.policy import PolicyConflictError, combine
 from tests.clock import FrozenClock
 
@@ -22,6 +24,7 @@ def make_principal(
     *,
     age: int = 0,
     super_admin: bool = False,
+    factors: frozenset[str] = frozenset(),
 ) -> Principal:
     """Make a caller who signed in some seconds ago."""
     return Principal(
@@ -31,6 +34,7 @@ def make_principal(
         roles=roles,
         permissions=permissions,
         authenticated_at=NOW - timedelta(seconds=age),
+        factors=factors,
     )
 
 
@@ -39,6 +43,7 @@ POLICIES = st.builds(
     roles=st.lists(st.frozensets(ROLES, max_size=3), max_size=2).map(tuple),
     permissions=st.frozensets(PERMISSIONS),
     step_up=AGES,
+    factor=st.none() | st.sampled_from(sorted(SECOND_FACTORS)),
 )
 PRINCIPALS = st.builds(
     make_principal,
@@ -46,19 +51,22 @@ PRINCIPALS = st.builds(
     st.frozensets(PERMISSIONS),
     age=st.integers(0, 100),
     super_admin=st.booleans(),
+    factors=st.frozensets(st.sampled_from(list(Factor))),
 )
 
 
 @given(POLICIES, PRINCIPALS)
 def test_a_decision_is_the_policy_read_literally(policy: Policy, principal: Principal) -> None:
-    """One role of each set, every permission, and a sign-in that is young enough."""
+    """One role of each set, every permission, a sign-in that is young enough, and its factor."""
     entitled = principal.is_super_admin or (
         all(wanted & principal.roles for wanted in policy.roles)
         and policy.permissions <= principal.permissions
     )
     fresh = policy.step_up is None or principal.authenticated_at + policy.step_up >= NOW
+    wanted = SECOND_FACTORS if policy.factor == Factor.MFA else {policy.factor}
+    proved = policy.factor is None or bool(wanted & principal.factors)
     decision = decide(policy, principal, now=NOW)
-    assert decision.granted is (entitled and fresh)
+    assert decision.granted is (entitled and fresh and proved)
     assert (decision.reason == "authorization.granted") is decision.granted
 
 
@@ -108,8 +116,9 @@ def test_a_policy_that_covers_another_is_at_least_as_strict(
             "authorization.sign_in_too_old",
             {"max_age": "59"},
         ),
+        (Policy(factor=Factor.TOTP), "authorization.factor_missing", {"needs": "totp"}),
     ],
-    ids=["role", "no-role-would-do", "permission", "age"],
+    ids=["role", "no-role-would-do", "permission", "age", "factor"],
 )
 def test_a_refusal_says_why(policy: Policy, reason: str, evidence: dict[str, str]) -> None:
     """The event log learns what was missing."""
@@ -151,3 +160,46 @@ def test_without_a_time_no_sign_in_is_fresh() -> None:
     asked = Policy(step_up=timedelta(seconds=60))
     assert not decide(asked, make_principal(), now=None).granted
     assert decide(Policy(), make_principal(), now=None).granted
+
+
+@pytest.mark.parametrize("factor", sorted(SECOND_FACTORS))
+def test_any_second_factor_meets_a_demand(factor: str) -> None:
+    """The password does not; a role that is not named demands nothing."""
+    demanded = frozenset({"admin"})
+    bare = make_principal(frozenset({"admin", "member"}), factors=frozenset({Factor.PASSWORD}))
+    refused = decide_demand(demanded, bare)
+    assert (refused.granted, refused.reason) == (False, "authorization.factor_demanded")
+    assert refused.evidence == {"roles": "admin"}
+    proved = dataclasses.replace(bare, factors=frozenset({Factor.PASSWORD, factor}))
+    assert decide_demand(demanded, proved).granted
+    assert decide_demand(demanded, make_principal(frozenset({"member"}))).granted
+
+
+def test_a_demand_can_be_made_of_super_admins() -> None:
+    """They hold every role, but are asked only where they are named themselves."""
+    root = make_principal(super_admin=True)
+    assert decide_demand(frozenset({"admin"}), root).granted
+    assert not decide_demand(frozenset({"super_admin"}), root).granted
+
+
+def test_a_role_of_that_name_is_no_super_admin_without_a_factor() -> None:
+    """Whoever has a role that is called so is asked as well."""
+    assert not decide_demand(
+        frozenset({"super_admin"}), make_principal(frozenset({"super_admin"}))
+    ).granted
+
+
+def test_a_program_is_not_asked() -> None:
+    """It could not answer; its key was made in a session that had the factor."""
+    program = dataclasses.replace(
+        make_principal(frozenset({"admin"})), method=AuthenticationMethod.API_KEY
+    )
+    assert decide_demand(frozenset({"admin"}), program).granted
+    assert not decide(Policy(factor=Factor.MFA), program, now=NOW).granted
+
+
+@pytest.mark.parametrize(("ahead", "fresh"), [(0, True), (120, True), (121, False), (9e6, False)])
+def test_a_sign_in_of_the_future_is_not_fresh(ahead: float, fresh: bool) -> None:
+    """A clock that was put back lengthens nothing, but for what clocks may differ."""
+    principal = make_principal(age=int(-ahead))
+    assert decide(Policy(step_up=timedelta(minutes=5)), principal, now=NOW).granted is fresh

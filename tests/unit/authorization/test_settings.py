@@ -26,3 +26,12 @@ def test_a_permission_reads_scope_resource_action() -> None:
     """Three words in lower case, of which the last two may be stars."""
     granted = frozenset({"notes:note:read", "notes:*:*"})
     assert AuthorizationSettings(roles={"admin": granted}).roles == {"admin": granted}
+
+
+def test_a_demand_names_roles_that_exist() -> None:
+    """A misspelt one would never be asked."""
+    for roles in (["admin"], ["owner", "super_admin"], []):
+        wanted = AuthorizationSettings(factor_required_for=frozenset(roles))
+        assert wanted.factor_required_for == frozenset(roles)
+    with pytest.raises(ValidationError):
+        AuthorizationSettings(factor_required_for=frozenset({"onwer"}))

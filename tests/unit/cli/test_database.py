@@ -67,3 +67,38 @@ def test_upgrade_of_a_newer_database(run: CommandLine, tmp_path: Path) -> None:
     ran = run("db", "upgrade", f"sqlite:///{file}")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.count("\n") == 1
+
+
+def test_accounts_of_fastapi_users_are_taken_over(
+    run: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another database into the one of the settings, after a rehearsal."""
+    with closing(sqlite3.connect(tmp_path / "old.sqlite3")) as old:
+        old.execute(
+            'CREATE TABLE "user" (id, email, hashed_password, is_active, is_superuser, is_verified)'
+        )
+        rows = [
+            ("a" * 32, "ana@example.com", "", 1, 1, 1),
+            ("b" * 32, "Ana@example.com", "", 1, 0, 0),
+        ]
+        old.executemany('INSERT INTO "user" VALUES (?, ?, ?, ?, ?, ?)', rows)
+        old.commit()
+    monkeypatch.setenv("STOCKADE_DATABASE_URL", f"sqlite:///{tmp_path / 'new.sqlite3'}")
+    url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
+    command = ("db", "import-fastapi-users", url, "--tenant", "Acme", "--role", "member")
+    assert run(*command).status == 2
+    assert run("db", "upgrade").status == 0
+    assert run(*command[:-1], "nobody").status == 2
+
+    rehearsal, done, again = run(*command, "--dry-run"), run(*command), run(*command)
+
+    assert rehearsal.out.splitlines()[0] == "1 account would be made, 0 are there already."
+    assert done.out.splitlines()[0] == "1 account was made, 0 are there already."
+    assert again.out.splitlines()[0] == "0 accounts were made, 1 are there already."
+    assert done.status == 1
+    assert "another account has this address" in done.out
+    assert "ana@example.com" not in done.out
+    with closing(sqlite3.connect(tmp_path / "new.sqlite3")) as new:
+        found = new.execute("SELECT id, user_type FROM stockade_users").fetchall()
+    # By address, the capital letter comes first.
+    assert found == [("bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb", "user")]

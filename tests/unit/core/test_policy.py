@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.core import LimitRule, Policy
+from stockade.core.identity import SECOND_FACTORS
 from stockade.core.policy import (
     PolicyConflictError,
     attach,
@@ -33,6 +34,8 @@ def policies(draw: st.DrawFn) -> Policy:
         unlimited=tuple(draw(st.lists(st.just("internal"), max_size=1))),
         body_limit=draw(st.none() | st.sampled_from([0, 10, 20])),
         step_up=draw(AGES),
+        factor=draw(st.none() | st.sampled_from(sorted(SECOND_FACTORS))),
+        factorless=tuple(draw(st.lists(st.just("enrolment"), max_size=1))),
         docs=draw(st.booleans()),
     )
 
@@ -58,6 +61,8 @@ def meaning(policy: Policy | None) -> object:
         frozenset(policy.unlimited),
         policy.body_limit,
         policy.step_up,
+        policy.factor,
+        frozenset(policy.factorless),
         policy.docs,
     )
 
@@ -89,6 +94,9 @@ def test_the_result_is_as_strict_as_each_part(left: Policy, right: Policy) -> No
         if part.step_up is not None:
             assert both.step_up is not None
             assert both.step_up <= part.step_up
+        if part.factor is not None:
+            assert part.factor in (both.factor, "mfa")
+            assert both.factor is not None
         if part.body_limit is not None:
             assert both.body_limit == part.body_limit
 
@@ -105,6 +113,7 @@ def test_no_policy_opens_nothing() -> None:
     """A route about which nothing is said is closed."""
     assert not combine([]).opens
     assert not Policy(limits=(LimitRule(amount=1, window=1),), body_limit=5).opens
+    assert not Policy(factorless=("enrolment",)).opens
 
 
 @pytest.mark.parametrize(
@@ -115,8 +124,9 @@ def test_no_policy_opens_nothing() -> None:
         Policy(permissions=frozenset({"a:b:c"})),
         Policy(step_up=timedelta(minutes=5)),
         Policy(step_up=timedelta(0)),
+        Policy(factor="totp"),
     ],
-    ids=["authenticated", "roles", "permissions", "step-up", "step-up-of-zero"],
+    ids=["authenticated", "roles", "permissions", "step-up", "step-up-of-zero", "factor"],
 )
 def test_whatever_asks_of_a_caller_needs_one(policy: Policy) -> None:
     """Each part that can only hold for somebody needs somebody."""
@@ -133,8 +143,19 @@ def test_whatever_asks_of_a_caller_needs_one(policy: Policy) -> None:
         (Policy(body_limit=0), Policy(body_limit=2)),
         (Policy(unlimited=("why",)), Policy(limits=(LimitRule(amount=1, window=1),))),
         (Policy(roles=(frozenset({"admin"}),)), Policy(roles=(frozenset({"member"}),))),
+        (Policy(factor="totp"), Policy(factor="recovery_code")),
+        (Policy(public=("probe",)), Policy(factor="mfa")),
     ],
-    ids=["public+caller", "docs+role", "body-limits", "body-limit-0", "unlimited", "roles"],
+    ids=[
+        "public+caller",
+        "docs+role",
+        "body-limits",
+        "body-limit-0",
+        "unlimited",
+        "roles",
+        "factors",
+        "public+factor",
+    ],
 )
 def test_contradictions_stop_the_start(parts: tuple[Policy, ...]) -> None:
     """Two policies that can't both hold are a mistake in the configuration."""

@@ -62,6 +62,38 @@ def test_a_step_up_answer_says_how_fresh_the_sign_in_must_be() -> None:
 
 
 @pytest.mark.parametrize(
+    ("max_age", "tail"),
+    [(None, ""), (timedelta(minutes=5), ', max_age="300"')],
+    ids=["any age", "age"],
+)
+def test_a_step_up_answer_names_the_factor(max_age: timedelta | None, tail: str) -> None:
+    """As a context class, which is what RFC 9470 has for it, and as a member for programs."""
+    problem = problem_for(errors.StepUpRequiredError(reason="x", max_age=max_age, factor="totp"))
+    challenge = 'Bearer error="insufficient_user_authentication", acr_values="totp"'
+    assert problem.headers == {"WWW-Authenticate": challenge + tail}
+    assert problem.extensions == {"factor": "totp"}
+
+
+def test_a_sign_in_that_waits_is_told_what_for() -> None:
+    """The token is in the body, which nobody may keep."""
+    error = errors.FactorRequiredError(
+        reason="x",
+        pending_token="stkm_secret",
+        expires_in=timedelta(minutes=5),
+        factors=("totp", "passkey"),
+    )
+    problem = problem_for(error)
+    assert (problem.status, problem.code) == (403, "mfa_required")
+    assert problem.headers == {"Cache-Control": "no-store"}
+    assert problem.extensions == {
+        "mfa_token": "stkm_secret",
+        "expires_in": 300,
+        "factors": ["totp", "passkey"],
+    }
+    assert "stkm_secret" not in f"{error} {error!r}"
+
+
+@pytest.mark.parametrize(
     ("wait", "header"),
     [(timedelta(0), "1"), (timedelta(milliseconds=1), "1"), (timedelta(seconds=1.2), "2")],
     ids=["none", "short", "rounded-up"],

@@ -9,7 +9,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, routing
 from starlette.routing import Mount, Router, WebSocketRoute
 
-from stockade import public
+from stockade import Principal, public
 from stockade.authentication import BearerAuthenticator
 from stockade.errors import ConfigurationError
 from stockade.gate import proofs
@@ -129,8 +129,8 @@ def _guard_grants(patch: pytest.MonkeyPatch) -> None:
 def _tokens_unchecked(patch: pytest.MonkeyPatch) -> None:
     """As if any token were believed."""
 
-    async def authenticate(_self: BearerAuthenticator, _authorization: bytes | None) -> object:
-        return MEMBER
+    async def authenticate(_self: BearerAuthenticator, _authorization: bytes | None) -> Principal:
+        return Principal(user_id=MEMBER.user_id, email=MEMBER.email)
 
     patch.setattr(BearerAuthenticator, "authenticate", authenticate)
 

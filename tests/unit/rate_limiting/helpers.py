@@ -6,6 +6,8 @@ from typing import Any
 
 from stockade.core import Clock, Exchange, Principal, UserId
 from stockade.core.exchange import SCOPE_KEY
+from stockade.core.identity import AuthenticationMethod
+from stockade.core.limits import LimitRule
 from stockade.events import EventLog, MemorySink
 from stockade.rate_limiting.interfaces import LimitStore
 from stockade.rate_limiting.limiter import RateLimiter
@@ -45,13 +47,26 @@ class Recorder:
         return [event.name for event in self.sink]
 
 
-def make_exchange(*, client: str = ADDRESS, user: str | None = None) -> Exchange:
-    """Build the exchange of one request."""
+def make_exchange(
+    *,
+    client: str = ADDRESS,
+    user: str | None = None,
+    program: str | None = None,
+    limits: tuple[LimitRule, ...] = (),
+) -> Exchange:
+    """Build the exchange of one request, of nobody, a person, or a program with its own limits."""
     exchange = Exchange(
         guard=None, request_id="r", client=client, scheme="http", body_limit=1_000_000
     )
     if user is not None:
         exchange.principal = Principal(user_id=UserId(user), email="a@example.org")
+    if program is not None:
+        exchange.principal = Principal(
+            user_id=UserId(program),
+            email="",
+            method=AuthenticationMethod.API_KEY,
+            limits=limits,
+        )
     return exchange
 
 

@@ -73,18 +73,19 @@ def test_other_text_is_left_alone(text: str) -> None:
 
 HOSTILE = st.text() | st.text(st.sampled_from("'\"=+-@ ,;\t\r\n\v1a.\u200b\uff1d\u2028"))
 NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?")
-# A negative number and the quoted cells behind it, read as one: no spreadsheet computes a number
-# that a text in quotes follows.
-RUN_TOGETHER = re.compile(rf'{NUMBER.pattern}(?:[,;\t]"(?:[^"]|"")*")+')
+# A negative number with a quote behind it: two values without an operator between them, which no
+# spreadsheet computes.
+RUN_TOGETHER = re.compile(rf'{NUMBER.pattern}[,;\t]*".*', re.DOTALL)
 
 
 def is_formula(cell: str) -> bool:
     """Tell whether a spreadsheet might compute a cell; slowly and from the tables of Unicode."""
-    for character in cell:
+    for position, character in enumerate(cell):
         if character.isspace() or unicodedata.category(character) in {"Cc", "Cf"}:
             continue
         first = unicodedata.normalize("NFKC", character)[0]
-        return first in "=+-@\N{MINUS SIGN}" and not NUMBER.fullmatch(cell)
+        # A number behind a separator that only some programs know is no more than a number.
+        return first in "=+-@\N{MINUS SIGN}" and not NUMBER.fullmatch(cell[position:])
     return False
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy.sql import quoted_name
 
 from stockade.tenancy.opaque import (
+    is_filterable,
     is_plain_field,
     is_plain_literal,
     is_plain_operator,
@@ -98,3 +99,56 @@ def test_visits_not_understood(name: str) -> None:
     assert not is_understood_visit(f"visit_{name}")
     assert is_understood_visit("visit_select")
     assert is_understood_visit("visit_like_op_binary")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1",
+        " (select 1)",
+        "WITH x AS (SELECT 1) SELECT * FROM x;",
+        "INSERT INTO note (name) VALUES ('x')",
+        "update note set name = lower(name)",
+        "SELECT current_setting('x'), edit FROM note",
+    ],
+)
+def test_filterable_text(text: str) -> None:
+    """What reads or writes rows, and nothing else, is left to row-level security."""
+    assert is_filterable(text, whole=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SET ROLE x",
+        "RESET ROLE",
+        "SET LOCAL stockade.tenant_id = 'x'",
+        "SELECT 1; RESET ROLE",
+        "SELECT 1;;",
+        "COPY note TO STDOUT",
+        "DO $$ BEGIN END $$",
+        "EXPLAIN ANALYZE SELECT 1",
+        "ROLLBACK",
+        "-- SELECT\nRESET ROLE",
+        "SELECT set_config('role', 'none', true)",
+        'SELECT "set_config"(1)',
+        'SELECT pg_catalog . "set_config" (1)',
+        "SELECT SET_CONFIG\n(1)",
+        "SELECT set_config/**/(1)",
+        "SELECT set_config--\n(1)",
+        'SELECT U&"\\0073et_config"(1)',
+        "UPDATE PG_SETTINGS SET setting = 'none'",
+        "SELECT 'Stockade.Tenant_Id'",
+        "SELECT dblink('x')",
+        "",
+    ],
+)
+def test_text_that_is_not_filtered_for_the_tenant(text: str) -> None:
+    """What could change the tenant, the role or the transaction is refused."""
+    assert not is_filterable(text, whole=True)
+
+
+def test_parts_of_statements() -> None:
+    """A part needs no verb, and is held to everything else."""
+    assert is_filterable("1=1 OR 1=1", whole=False)
+    assert not is_filterable("set_config('role', 'none', true) IS NULL", whole=False)

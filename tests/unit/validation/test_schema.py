@@ -267,6 +267,7 @@ def test_unbounded_fields_are_refused_when_the_class_is_defined(
         ConfigDict(str_strip_whitespace=True),
         ConfigDict(str_to_lower=True),
         ConfigDict(coerce_numbers_to_str=True),
+        ConfigDict(regex_engine="python-re"),
         ConfigDict(hide_input_in_errors=False),
     ],
     ids=str,

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -464,3 +465,57 @@ async def test_an_error_outside_of_a_wall_is_answered_without_an_identifier() ->
     answer = await asyncio.wait_for(handler(Request(scope), RuntimeError(CANARY)), 5)
     assert answer.status_code == 500
     assert b"request_id" not in answer.body
+
+
+UNREADABLE = {
+    "too deep": b"[" * 100_000,
+    "no JSON": b"{",
+    "nothing": b"",
+    "no UTF-8": b'"\xe9"',
+    "no UTF-16": b"\x00[\xd8\x00",
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE.keys())
+@pytest.mark.parametrize("kind", ["text/plain", None])
+def test_a_body_that_a_handler_reads_as_json_is_400(
+    bench: Bench, body: bytes, kind: str | None
+) -> None:
+    """It is looked through by its type, and the handler does not look at that."""
+
+    @bench.app.post("/read", dependencies=[public("a test")])
+    async def read(request: Request) -> object:
+        return await request.json()
+
+    headers = {} if kind is None else {"content-type": kind}
+    with TestClient(bench.app, raise_server_exceptions=False) as client:
+        answer = client.post("/read", content=body, headers=headers)
+        assert client.post("/read", content=b"[1]", headers=headers).json() == [1]
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == PROBLEM
+    (event,) = bench.sink.named("validation.refused")
+    assert event.reason == "validation.json_invalid"
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_json_from_elsewhere_is_a_mistake_of_the_server(bench: Bench, text: str) -> None:
+    """What another service has answered is not what the client has sent."""
+
+    @bench.app.post("/relay", dependencies=[public("a test")])
+    async def relay() -> object:
+        return json.loads(text)
+
+    with TestClient(bench.app, raise_server_exceptions=False) as client:
+        assert client.post("/relay").status_code == 500
+
+
+def test_a_handler_for_more_than_bad_json_stays(bench: Bench) -> None:
+    """An application that answers each ValueError goes on to do so."""
+    bench.app.add_exception_handler(ValueError, lambda *_: PlainTextResponse("own", 418))
+
+    @bench.app.post("/read", dependencies=[public("a test")])
+    async def read(request: Request) -> object:
+        return await request.json()
+
+    with TestClient(bench.app) as client:
+        assert client.post("/read", content=b"{").status_code == 418

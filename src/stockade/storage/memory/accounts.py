@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from stockade.authentication.models import Account
+from stockade.errors import StoreError
 
-    from stockade.authentication.models import Account
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stockade.authentication.models import NewAccount
     from stockade.core.identity import TenantId, UserId
 
 
@@ -53,3 +56,84 @@ class MemoryAccountStore:
         for account in changed:
             self.put(account)
         return bool(changed)
+
+    async def create(self, account: NewAccount) -> bool:
+        """Make an account; False where its address is taken."""
+        email = account.email.lower()
+        if any(known.email == email for known in self._accounts):
+            return False
+        made = Account(
+            user_id=account.user_id,
+            email=email,
+            user_type=account.user_type,
+            password_hash=account.password_hash,
+            active=True,
+            token_epoch=0,
+            tenant_id=None if account.membership is None else account.membership[0],
+            roles=frozenset() if account.membership is None else frozenset({account.membership[1]}),
+            email_verified=account.email_verified,
+        )
+        self._accounts.append(made)
+        return True
+
+    async def set_password(self, user_id: UserId, *, epoch: int, new: str) -> bool:
+        """Put a new hash in place and raise the epoch; once for each epoch."""
+        return self._change(
+            lambda known: (known.user_id, known.token_epoch) == (user_id, epoch),
+            lambda known: replace(known, password_hash=new, token_epoch=epoch + 1),
+        )
+
+    async def mark_verified(self, user_id: UserId, *, email: str) -> bool:
+        """Remember that the address is the owner's; False where the account has another by now."""
+        return self._change(
+            lambda known: (known.user_id, known.email) == (user_id, email),
+            lambda known: replace(known, email_verified=True),
+        )
+
+    async def set_email(self, user_id: UserId, *, epoch: int, new: str) -> bool:
+        """Put a new address in place and raise the epoch; False where it is taken."""
+        if any(known.email == new and known.user_id != user_id for known in self._accounts):
+            return False
+        return self._change(
+            lambda known: (known.user_id, known.token_epoch) == (user_id, epoch),
+            lambda known: replace(known, email=new, email_verified=True, token_epoch=epoch + 1),
+        )
+
+    async def set_active(self, user_id: UserId, *, active: bool) -> bool:
+        """Let an account act or not, and raise the epoch; False where it is not there."""
+        return self._change(
+            lambda known: known.user_id == user_id,
+            lambda known: replace(known, active=active, token_epoch=known.token_epoch + 1),
+        )
+
+    async def delete(self, user_id: UserId) -> bool:
+        """Delete an account; False where it is not there."""
+        left = [known for known in self._accounts if known.user_id != user_id]
+        deleted = len(left) < len(self._accounts)
+        self._accounts = left
+        return deleted
+
+    async def join(self, user_id: UserId, tenant_id: TenantId, role: str) -> bool:
+        """Make an account a member of a tenant; False where it is one, with whatever role.
+
+        Raises:
+            StoreError: There is no such account.
+        """
+        own = [known for known in self._accounts if known.user_id == user_id]
+        if not own:
+            raise StoreError("there is no such account")
+        if any(known.tenant_id == tenant_id for known in own):
+            return False
+        if own[0].tenant_id is None:
+            self._accounts.remove(own[0])
+        self._accounts.append(replace(own[0], tenant_id=tenant_id, roles=frozenset({role})))
+        return True
+
+    def _change(
+        self, is_meant: Callable[[Account], bool], change: Callable[[Account], Account]
+    ) -> bool:
+        """Change every row of an account; False where there is none."""
+        meant = [known for known in self._accounts if is_meant(known)]
+        for known in meant:
+            self.put(change(known))
+        return bool(meant)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stockade.authentication.models import StoredAPIClient
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from stockade.authentication.models import APIClient, APISecret
@@ -37,6 +38,32 @@ class MemoryAPIClientStore:
             for each in self._clients.values()
             if (each.client.tenant_id, each.client.user_id) == (tenant_id, user_id)
         ]
+
+    async def find_by_digests(
+        self, digests: Sequence[str]
+    ) -> dict[str, tuple[APIClient, APISecret]]:
+        """Return the keys that have one of these digests, each with its client."""
+        wanted = frozenset(digests)
+        return {
+            secret.digest: (stored.client, secret)
+            for stored in self._clients.values()
+            for secret in stored.secrets
+            if secret.digest in wanted
+        }
+
+    async def end_secret(self, client_id: str, secret_id: str, *, now: datetime) -> bool:
+        """End one key of a client; False where it had ended already or never was."""
+        stored = self._clients.get(client_id)
+        for secret in () if stored is None else stored.secrets:
+            holds = secret.expires_at is None or secret.expires_at > now
+            if stored is not None and secret.secret_id == secret_id and holds:
+                kept = tuple(
+                    replace(each, expires_at=now) if each is secret else each
+                    for each in stored.secrets
+                )
+                self._clients[client_id] = replace(stored, secrets=kept)
+                return True
+        return False
 
     async def rotate(self, client_id: str, secret: APISecret, *, old_until: datetime) -> bool:
         """Add a key, and let the newest one of before end at a moment."""

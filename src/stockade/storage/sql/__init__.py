@@ -1,7 +1,7 @@
 """Keep accounts, tenants and memberships in a SQL database."""
 
+from stockade.authentication.models import NewAccount
 from stockade.storage.sql.accounts import (
-    NewAccount,
     SQLAccountStore,
     create_account,
     create_tenant,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from stockade.authentication.models import Account
+from stockade.authentication.models import Account, NewAccount
 from stockade.core.identity import TenantId, UserId, UserType
-from stockade.errors import StoreError
+from stockade.errors import ConfigurationError, StoreError
 from stockade.storage.sql.engines import store_errors
 from stockade.storage.sql.models import Membership, Tenant, User
 
@@ -25,6 +25,7 @@ _COLUMNS = (
     User.password_hash,
     User.is_active,
     User.token_epoch,
+    User.email_verified,
     Membership.tenant_id,
     Membership.role,
 )
@@ -83,6 +84,102 @@ class SQLAccountStore:
         async with store_errors(), self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
+    async def create(self, account: NewAccount) -> bool:
+        """Make an account; False where its address is taken, also by a call at the same time.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        async with store_errors():
+            try:
+                async with self._engine.begin() as connection:
+                    await create_account(connection, account)
+            except IntegrityError:
+                return False
+        return True
+
+    async def set_password(self, user_id: UserId, *, epoch: int, new: str) -> bool:
+        """Put a new hash in place and raise the epoch, in one statement; once for each epoch.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            update(User)
+            .where(User.id == user_id, User.token_epoch == epoch)
+            .values(password_hash=new, token_epoch=epoch + 1)
+        )
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def mark_verified(self, user_id: UserId, *, email: str) -> bool:
+        """Remember that the address is the owner's; False where the account has another by now.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = update(User).where(User.id == user_id, User.email == email)
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement.values(email_verified=True))).rowcount == 1
+
+    async def set_email(self, user_id: UserId, *, epoch: int, new: str) -> bool:
+        """Put a new address in place and raise the epoch; False where it is taken.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            update(User)
+            .where(User.id == user_id, User.token_epoch == epoch)
+            .values(email=new, email_verified=True, token_epoch=epoch + 1)
+        )
+        async with store_errors():
+            try:
+                async with self._engine.begin() as connection:
+                    return (await connection.execute(statement)).rowcount == 1
+            except IntegrityError:
+                return False
+
+    async def set_active(self, user_id: UserId, *, active: bool) -> bool:
+        """Let an account act or not, and raise the epoch; False where it is not there.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            update(User)
+            .where(User.id == user_id)
+            .values(is_active=active, token_epoch=User.token_epoch + 1)
+        )
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def delete(self, user_id: UserId) -> bool:
+        """Delete an account with all that belongs to it; False where it is not there.
+
+        Raises:
+            StoreError: The database is away, or a table of the application needs the account.
+        """
+        async with store_errors(), self._engine.begin() as connection:
+            deleted = await connection.execute(delete(User).where(User.id == user_id))
+            return deleted.rowcount == 1
+
+    async def join(self, user_id: UserId, tenant_id: TenantId, role: str) -> bool:
+        """Make an account a member of a tenant; False where it is one, with whatever role.
+
+        Its first tenant is its default one.
+
+        Raises:
+            StoreError: The database is away, or there is no such account or tenant.
+        """
+        own = select(Membership.tenant_id).where(Membership.user_id == user_id)
+        async with store_errors(), self._engine.begin() as connection:
+            tenants = set((await connection.execute(own)).scalars())
+            if tenant_id in tenants:
+                return False
+            await join_tenant(connection, user_id, tenant_id, role=role, is_default=not tenants)
+        return True
+
 
 def _to_account(row: Row[*tuple[Any, ...]]) -> Account:
     try:
@@ -99,24 +196,8 @@ def _to_account(row: Row[*tuple[Any, ...]]) -> Account:
         token_epoch=row.token_epoch,
         tenant_id=None if row.tenant_id is None else TenantId(row.tenant_id),
         roles=frozenset() if row.role is None else frozenset({row.role}),
+        email_verified=row.email_verified,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewAccount:
-    """An account that is to be made.
-
-    Args:
-        email: Address; kept in lower case.
-        password_hash: Hash as a hasher made it.
-        user_type: Kind of account.
-        user_id: Identifier; drawn at random unless given.
-    """
-
-    email: str
-    password_hash: str = field(repr=False)
-    user_type: UserType = UserType.USER
-    user_id: UserId = field(default_factory=lambda: UserId(str(uuid.uuid4())))
 
 
 async def create_account(connection: AsyncConnection, account: NewAccount) -> UserId:
@@ -129,9 +210,42 @@ async def create_account(connection: AsyncConnection, account: NewAccount) -> Us
             password_hash=account.password_hash,
             is_active=True,
             token_epoch=0,
+            email_verified=account.email_verified,
         )
     )
+    if account.membership is not None:
+        tenant_id, role = account.membership
+        await join_tenant(connection, account.user_id, tenant_id, role=role, is_default=True)
     return account.user_id
+
+
+async def add_account(
+    engine: AsyncEngine, account: NewAccount, *, new_tenant: str | None = None
+) -> None:
+    """Make an account as whoever operates the application, in a transaction of its own.
+
+    Args:
+        engine: Engine of the accounts.
+        account: The account; the tenant that it begins in has to be there.
+        new_tenant: Name of a tenant that is made first, under the identifier that the account's
+            membership names.
+
+    Raises:
+        ConfigurationError: The address is taken, or there is no such tenant.
+        StoreError: The database is away.
+    """
+    async with store_errors(), engine.begin() as connection:
+        if account.membership is not None:
+            tenant_id = account.membership[0]
+            if new_tenant is not None:
+                await create_tenant(connection, new_tenant, tenant_id=tenant_id)
+            known = select(Tenant.id).where(Tenant.id == tenant_id)
+            if (await connection.execute(known)).first() is None:
+                raise ConfigurationError("there is no such tenant")
+        taken = select(User.id).where(User.email == account.email.lower())
+        if (await connection.execute(taken)).first() is not None:
+            raise ConfigurationError("there is an account with this address")
+        await create_account(connection, account)
 
 
 async def create_tenant(

@@ -9,10 +9,11 @@ from sqlalchemy import case, delete, insert, or_, select, update
 from stockade.authentication.models import APIClient, APISecret, StoredAPIClient
 from stockade.core.identity import TenantId, UserId
 from stockade.storage.sql.engines import store_errors
-from stockade.storage.sql.models import APIClientRow, APISecretRow
+from stockade.storage.sql.models import APIClientRow, APISecretRow, Tenant
 from stockade.storage.sql.moments import aware
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Row
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _CLIENT = tuple(APIClientRow.__table__.columns)
 _SECRET = tuple(APISecretRow.__table__.columns)
+# Databases take a limited number of parameters in one statement.
+_AT_ONCE = 500
 
 
 class SQLAPIClientStore:
@@ -48,6 +51,7 @@ class SQLAPIClientStore:
             "created_at": client.created_at,
             "created_by": client.created_by,
             "expires_at": client.expires_at,
+            "requests_per_minute": client.requests_per_minute,
         }
         async with store_errors(), self._engine.begin() as connection:
             await connection.execute(insert(APIClientRow).values(**values))
@@ -90,6 +94,63 @@ class SQLAPIClientStore:
         )
         async with store_errors(), self._engine.connect() as connection:
             return [_to_client(row) for row in await connection.execute(statement)]
+
+    async def list_all(self, tenant_id: TenantId | None = None) -> list[APIClient]:
+        """Return all clients of a tenant, or of all tenants and of accounts without one.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = select(*_CLIENT).order_by(APIClientRow.created_at, APIClientRow.id)
+        if tenant_id is not None:
+            statement = statement.where(APIClientRow.tenant_id == tenant_id)
+        async with store_errors(), self._engine.connect() as connection:
+            return [_to_client(row) for row in await connection.execute(statement)]
+
+    async def has_tenant(self, tenant_id: TenantId) -> bool:
+        """Tell whether there is a tenant that a client can belong to.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = select(Tenant.id).where(Tenant.id == tenant_id)
+        async with store_errors(), self._engine.connect() as connection:
+            return (await connection.execute(statement)).first() is not None
+
+    async def find_by_digests(
+        self, digests: Sequence[str]
+    ) -> dict[str, tuple[APIClient, APISecret]]:
+        """Return the keys that have one of these digests, each with its client.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        found: dict[str, tuple[APIClient, APISecret]] = {}
+        async with store_errors(), self._engine.connect() as connection:
+            for start in range(0, len(digests), _AT_ONCE):
+                some = digests[start : start + _AT_ONCE]
+                secrets = select(*_SECRET).where(APISecretRow.digest.in_(some))
+                for row in list(await connection.execute(secrets)):
+                    client = select(*_CLIENT).where(APIClientRow.id == row.client_id)
+                    owner = (await connection.execute(client)).first()
+                    if owner is not None:
+                        found[row.digest] = (_to_client(owner), _to_secret(row))
+        return found
+
+    async def end_secret(self, client_id: str, secret_id: str, *, now: datetime) -> bool:
+        """End one key of a client; False where it had ended already or never was.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        holds = or_(APISecretRow.expires_at.is_(None), APISecretRow.expires_at > now)
+        statement = (
+            update(APISecretRow)
+            .where(APISecretRow.client_id == client_id, APISecretRow.id == secret_id, holds)
+            .values(expires_at=now)
+        )
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount == 1
 
     async def rotate(self, client_id: str, secret: APISecret, *, old_until: datetime) -> bool:
         """Add a key, end the newest one at a moment and all others now; False without the client.
@@ -182,6 +243,7 @@ def _to_client(row: Row[*tuple[Any, ...]]) -> APIClient:
         expires_at=aware(row.expires_at),
         revoked_at=aware(row.revoked_at),
         last_used_at=aware(row.last_used_at),
+        requests_per_minute=row.requests_per_minute,
     )
 
 

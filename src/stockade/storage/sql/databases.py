@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.api_clients import SQLAPIClientStore
+from stockade.storage.sql.devices import SQLDeviceStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
+from stockade.storage.sql.factors import SQLFactorStore
+from stockade.storage.sql.identities import SQLIdentityStore
+from stockade.storage.sql.links import SQLLinkStore
 from stockade.storage.sql.migrate import check_schema
+from stockade.storage.sql.passkeys import SQLPasskeyStore
 from stockade.storage.sql.sessions import SQLSessionStore
 from stockade.tenancy import Isolation, TenantScoped
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from stockade.core.identity import TenantId
     from stockade.events import EventLog
     from stockade.tenancy import TenancySettings, TenantSessionFactory
+    from stockade.tenancy.planning import IsolationPlan
 
 
 class Databases:
@@ -48,6 +54,11 @@ class Databases:
         self.accounts = None if engine is None else SQLAccountStore(engine)
         self.sessions = None if engine is None else SQLSessionStore(engine)
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
+        self.identities = None if engine is None else SQLIdentityStore(engine)
+        self.factors = None if engine is None else SQLFactorStore(engine)
+        self.devices = None if engine is None else SQLDeviceStore(engine)
+        self.passkeys = None if engine is None else SQLPasskeyStore(engine)
+        self.links = None if engine is None else SQLLinkStore(engine)
 
     async def check(self) -> None:
         """Check that the database answers and has Stockade's tables.
@@ -82,6 +93,16 @@ class Databases:
             self._isolation.install(self._tenant_engine)
             self._factory = self._isolation.session_factory(self._tenant_engine)
         return self._factory
+
+    def plan_isolation(self) -> IsolationPlan:
+        """Return how each table of the application is isolated; no database is needed.
+
+        Raises:
+            ConfigurationError: A model can't be isolated.
+        """
+        isolation = Isolation(self.find_bases(), settings=self._tenancy, events=self._events)
+        isolation.check()
+        return isolation.plan
 
     def find_bases(self) -> list[Any]:
         """Return what holds the application's models: bases, registries, collections of tables."""

@@ -11,10 +11,14 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
+    UniqueConstraint,
     func,
+    text,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -45,6 +49,7 @@ class User(Base):
     is_active: Mapped[bool] = mapped_column(Boolean)
     token_epoch: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    email_verified: Mapped[bool] = mapped_column(Boolean, server_default=true())
 
 
 class Tenant(Base):
@@ -94,6 +99,8 @@ class SessionRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     previous_digest: Mapped[str | None] = mapped_column(String(64))
     rotated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # Names parted by spaces.
+    factors: Mapped[str] = mapped_column(String(100), server_default=text("''"))
 
 
 class APIClientRow(Base):
@@ -116,6 +123,7 @@ class APIClientRow(Base):
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    requests_per_minute: Mapped[int | None] = mapped_column(Integer)
 
 
 class APISecretRow(Base):
@@ -131,6 +139,121 @@ class APISecretRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class TOTPRow(Base):
+    """The authenticator app of an account."""
+
+    __tablename__ = "stockade_totp"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("stockade_users.id", ondelete="CASCADE"), unique=True
+    )
+    sealed: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_step: Mapped[int] = mapped_column(BigInteger)
+
+
+class RecoveryCodeRow(Base):
+    """The digest of a recovery code that was not used yet."""
+
+    __tablename__ = "stockade_recovery_codes"
+
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("stockade_users.id", ondelete="CASCADE"), primary_key=True
+    )
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class PasskeyRow(Base):
+    """A passkey of an account."""
+
+    __tablename__ = "stockade_passkeys"
+    __table_args__ = (Index(None, "user_id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    # 1023 bytes at most, in base64url.
+    credential_id: Mapped[str] = mapped_column(String(1364), unique=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    user_handle: Mapped[bytes] = mapped_column(LargeBinary(64))
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    backup_eligible: Mapped[bool] = mapped_column(Boolean)
+    backed_up: Mapped[bool] = mapped_column(Boolean)
+    # Names parted by spaces.
+    transports: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class UsedChallengeRow(Base):
+    """The digest of a challenge that something signed was accepted for, until it is over."""
+
+    __tablename__ = "stockade_used_challenges"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class KnownDeviceRow(Base):
+    """The digest of a device that an account was seen with."""
+
+    __tablename__ = "stockade_known_devices"
+
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("stockade_users.id", ondelete="CASCADE"), primary_key=True
+    )
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class LinkRow(Base):
+    """A one-time link, with the digest of its token."""
+
+    __tablename__ = "stockade_one_time_links"
+    __table_args__ = (Index(None, "user_id"), Index(None, "tenant_id"), Index(None, "expires_at"))
+
+    purpose: Mapped[str] = mapped_column(String(20), primary_key=True)
+    # The account, the address, or tenant and address: it has one link for each purpose.
+    subject: Mapped[str] = mapped_column(String(300), primary_key=True)
+    email: Mapped[str] = mapped_column(String(254))
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    tenant_id: Mapped[str | None] = mapped_column(
+        ForeignKey("stockade_tenants.id", ondelete="CASCADE")
+    )
+    role: Mapped[str | None] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class IdentityRow(Base):
+    """What a provider calls the owner of an account."""
+
+    __tablename__ = "stockade_identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"), Index(None, "user_id"))
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    linked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class SpentRow(Base):
+    """The digest of something that works once and has been used."""
+
+    __tablename__ = "stockade_spent"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class LimitRow(Base):

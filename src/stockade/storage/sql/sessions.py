@@ -53,6 +53,7 @@ class SQLSessionStore:
             "device": session.device,
             "address": session.address,
             "digest": digest,
+            "factors": " ".join(sorted(session.factors)),
         }
         kept = (
             select(SessionRow.id)
@@ -190,4 +191,5 @@ def _to_session(row: Row[*tuple[Any, ...]]) -> Session:
         revoked_at=aware(row.revoked_at),
         device=row.device,
         address=row.address,
+        factors=frozenset(row.factors.split()),
     )

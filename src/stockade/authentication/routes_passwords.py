@@ -1,0 +1,107 @@
+"""Serve passwords: a new one for those who have lost theirs, and for those who know it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from stockade.authentication.routes_browsers import answer_session
+from stockade.authentication.routes_sessions import (
+    NO_STORE,
+    TokenAnswer,
+    answer_grant,
+    client_of,
+)
+from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
+from stockade.core.dependencies import current_principal
+from stockade.core.identity import AuthenticationMethod, Principal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stockade.authentication.account_services import AccountServices
+    from stockade.core.dependencies import PolicyMark
+
+LinkToken = Annotated[str, Field(min_length=1, max_length=64, repr=False)]
+SubmittedPassword = Annotated[str, Field(min_length=1, max_length=MAXIMUM_PASSWORD, repr=False)]
+_Caller = Annotated[Principal, Depends(current_principal)]
+
+
+class ForgottenPassword(BaseModel):
+    """The address of somebody who has lost the password."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    email: Annotated[str, Field(min_length=1, max_length=MAXIMUM_EMAIL)]
+
+
+class NewPassword(BaseModel):
+    """The token of a link, and the password that is chosen with it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    token: LinkToken
+    password: SubmittedPassword
+
+
+class ReplacedPassword(BaseModel):
+    """The current password and the one in its place."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    current_password: SubmittedPassword
+    new_password: SubmittedPassword
+
+
+def make_password_router(
+    services: Callable[[], AccountServices], *, open_policy: PolicyMark
+) -> APIRouter:
+    """Build the router of passwords.
+
+    Args:
+        services: Gives the services once the application has started.
+        open_policy: Opens the endpoints that are for callers who are not signed in.
+    """
+    router = APIRouter(prefix="/auth/password", tags=["authentication"])
+
+    @router.post(
+        "/forgot", name="stockade:password-forgot", status_code=202, dependencies=[open_policy]
+    )
+    async def ask_for_link(request: Request, body: ForgottenPassword) -> Response:
+        """Have a link for a new password mailed; the answer is the same for every address."""
+        address = client_of(request).address
+        await services().recovery.ask(body.email, address=address, scope=request.scope)
+        return Response(status_code=202, headers=NO_STORE)
+
+    @router.post(
+        "/reset", name="stockade:password-reset", status_code=204, dependencies=[open_policy]
+    )
+    async def reset(request: Request, body: NewPassword) -> Response:
+        """Choose a new password with the token of a link; it ends every session."""
+        await services().recovery.reset(body.token, body.password, scope=request.scope)
+        return Response(status_code=204, headers=NO_STORE)
+
+    @router.post(
+        "/change",
+        name="stockade:password-change",
+        response_model=TokenAnswer,
+        responses={204: {"description": "The browser has the cookie of a new session."}},
+    )
+    async def change(request: Request, body: ReplacedPassword, caller: _Caller) -> Response:
+        """Change the password; every session ends, and the caller gets a new one."""
+        found = services()
+        client = client_of(request)
+        account = await found.change.change(
+            caller,
+            body.current_password,
+            body.new_password,
+            address=client.address,
+            scope=request.scope,
+        )
+        if caller.method is AuthenticationMethod.COOKIE:
+            return answer_session(*await found.sessions.begin_in_browser(account, client))
+        return answer_grant(await found.sessions.begin(account, client))
+
+    return router

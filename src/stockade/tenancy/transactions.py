@@ -1,0 +1,79 @@
+"""Tell PostgreSQL, in each transaction, whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.exc import DBAPIError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from stockade.core.identity import TenantId
+
+TENANT_VARIABLE: Final = "stockade.tenant_id"
+# Both settings end with the transaction, so a connection carries nothing back into its pool. SET
+# LOCAL would take no parameters.
+_SET_TENANT: Final = f"SELECT set_config('{TENANT_VARIABLE}', {{}}, true)"
+_SET_BOTH: Final = f"{_SET_TENANT}, set_config('role', {{}}, true)"
+# How drivers write parameters, by the name that DB-API has for it.
+_MARKS: Final[dict[str, Callable[[int], str]]] = {
+    "format": lambda _: "%s",
+    "pyformat": lambda _: "%s",
+    "numeric_dollar": lambda number: f"${number}",
+    "qmark": lambda _: "?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TenantTransaction:
+    """What every transaction of a tenant begins with.
+
+    Args:
+        role: The role that it takes on; None to stay with that of the connection.
+    """
+
+    role: str | None = None
+
+    def enter(self, connection: Connection, tenant_id: TenantId) -> None:
+        """Set tenant and role for the transaction that has just begun.
+
+        It goes to the driver directly: it is one round trip in each transaction, and no statement
+        of the application's.
+
+        Raises:
+            DBAPIError: The database is away, or the role is not granted.
+        """
+        values = (tenant_id,) if self.role is None else (tenant_id, self.role)
+        mark = _MARKS[connection.dialect.paramstyle]
+        marks = [mark(number) for number in range(1, len(values) + 1)]
+        statement = (_SET_TENANT if self.role is None else _SET_BOTH).format(*marks)
+        run_below(connection, statement, values)
+
+
+def run_below(
+    connection: Connection, statement: str, values: tuple[object, ...] = ()
+) -> list[tuple[Any, ...]]:
+    """Run SQL on the driver's own cursor, below isolation, and return the rows.
+
+    Raises:
+        DBAPIError: The database refused it or is away.
+    """
+    dialect = connection.dialect
+    cursor = connection.connection.cursor()
+    try:
+        if values:
+            cursor.execute(statement, values)
+        else:
+            cursor.execute(statement)
+        return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+    except dialect.loaded_dbapi.Error as error:
+        if dialect.is_disconnect(error, connection.connection.driver_connection, cursor):
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
+        ) from error
+    finally:
+        cursor.close()
