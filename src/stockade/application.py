@@ -128,6 +128,13 @@ _IN_MEMORY: Final = (
     MemoryIdentityStore,
 )
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
+_FAILURES: Final = (
+    "failure",
+    "failure_public",
+    "failure_authenticated",
+    "failure_address",
+    "failure_login",
+)
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -479,8 +486,10 @@ class Stockade:
         """Say what the start found: what is off by setting is never a silence."""
         plans = self._guard.plans.values()
         closed = sorted(plan.label for plan in plans if plan.access is Access.CLOSED)
+        dry = self._limits_on and self.settings.rate_limiting.dry_run
         switched = {
             "rate_limiting": self._limits_on,
+            "rate_limiting (it only counts)": not dry,
             "api_docs": self.settings.api_docs.is_served,
         }
         found = {
@@ -508,7 +517,7 @@ class Stockade:
         self._pool.close()
         if self._bans is not None:
             await self._bans.close()
-        await self._limiter.store.close()
+        await self._limiter.close()
         if self._attempts is not None and self._attempts is not self._limiter.store:
             await self._attempts.close()
         await self._databases.close()
@@ -813,12 +822,22 @@ class Stockade:
 
     def _make_limiter(self) -> RateLimiter:
         limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
+        if limits.dry_run:
+            # What only counts refuses nobody for want of a store either.
+            limits = limits.model_copy(update=dict.fromkeys(_FAILURES, "open"))
         store = self._limit_store(limits)
         self._bans = self._make_bans(store, limits)
-        return RateLimiter(store, settings=limits, events=self.events, bans=self._bans)
+        return RateLimiter(
+            store,
+            settings=limits,
+            events=self.events,
+            clock=self._clock,
+            url=self._limit_store_url(limits),
+            bans=self._bans,
+        )
 
     def _make_bans(self, store: LimitStore, limits: RateLimitingSettings) -> Bans | None:
-        if not self._limits_on or limits.ban_after is None:
+        if not self._limits_on or limits.ban_after is None or limits.dry_run:
             return None
         return Bans(
             ban_store(store, clock=self._clock),
@@ -834,16 +853,19 @@ class Stockade:
         if not self._limits_on:
             return None
         limits = self.settings.rate_limiting
-        if limits.failure == "closed":
+        if limits.failure == "closed" and not limits.dry_run:
             return self._limiter.store
         return self._limit_store(limits.model_copy(update={"failure": "closed"}))
 
-    def _limit_store(self, limits: RateLimitingSettings) -> LimitStore:
-        url = limit_store_url(
+    def _limit_store_url(self, limits: RateLimitingSettings) -> str:
+        return limit_store_url(
             limits.store,
             redis=_reveal(self.settings.redis_url),
             database=_reveal(self.settings.database_url),
         )
+
+    def _limit_store(self, limits: RateLimitingSettings) -> LimitStore:
+        url = self._limit_store_url(limits)
         return guarded_limit_store(url, settings=limits, events=self.events, clock=self._clock)
 
     def _make_reader(self) -> RequestReader:

@@ -175,16 +175,23 @@ class RateLimitedError(DeniedError):
         reason: Reason code for the event log.
         retry_after: Time until the same request would pass.
         headers: Further response headers, such as ``RateLimit`` and ``RateLimit-Policy``.
+        message: What the client is told, in words of the application.
     """
 
     code = "rate_limited"
 
     def __init__(
-        self, *, reason: str, retry_after: timedelta, headers: Mapping[str, str] | None = None
+        self,
+        *,
+        reason: str,
+        retry_after: timedelta,
+        headers: Mapping[str, str] | None = None,
+        message: str | None = None,
     ) -> None:
         super().__init__(reason=reason)
         self.retry_after = retry_after
         self.headers = dict(headers or {})
+        self.message = message
 
 
 class BodyTooLargeError(DeniedError):

@@ -6,6 +6,7 @@ import pytest
 from stockade import errors
 from stockade.authentication import errors as authentication_errors
 from stockade.core import mail, policy
+from stockade.rate_limiting import unenforced
 from stockade.tenancy import errors as tenancy_errors
 from stockade.testing import errors as testing_errors
 from stockade.validation import errors as validation_errors
@@ -20,6 +21,7 @@ def all_errors() -> list[type[errors.StockadeError]]:
         policy,
         tenancy_errors,
         testing_errors,
+        unenforced,
         validation_errors,
     )
     found = {

@@ -101,11 +101,12 @@ def describe_limits(plan: Plan) -> str:
     """Name the limits of a route, as the ``RateLimit`` header does, or say why there are none."""
     names = [
         limit.name
-        for compiled in (plan.before, plan.after)
+        for compiled in (plan.before, plan.after, plan.messages, plan.in_flight)
         if compiled is not None
         for limit in compiled.limits
     ]
     programs = None if plan.after is None else plan.after.programs
     if programs is not None:
         names += [limit.name for limit in programs.usual.limits if limit not in programs.others]
+    names += [f"free: {exemption.reason}" for exemption in plan.policy.exemptions]
     return ", ".join(names or plan.policy.unlimited) or "off"

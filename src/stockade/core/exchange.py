@@ -68,6 +68,7 @@ class Exchange:
         route: Path template of the route that serves the request, with all prefixes; never the
             requested path.
         headers: Response headers that layers ask for, such as ``RateLimit``.
+        reservations: What limits have taken that goes back if the answer does not count.
         body_limit: Most bytes of the request body.
         body_read: Bytes of the body read up to now.
         body_refusal: Why the body was refused while it was read, if it was.
@@ -94,6 +95,7 @@ class Exchange:
         "policy",
         "principal",
         "request_id",
+        "reservations",
         "route",
         "scheme",
     )
@@ -116,6 +118,7 @@ class Exchange:
         self.principal: Principal | None = None
         self.route: str | None = None
         self.headers: list[tuple[bytes, bytes]] = []
+        self.reservations: tuple[object, ...] = ()
         self.body_limit = body_limit
         self.body_read = 0
         self.body_refusal: DeniedError | None = None

@@ -113,7 +113,7 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911, P
                 status=429,
                 code=error.code,
                 type=_QUOTA_EXCEEDED,
-                detail="Too many requests; wait before the next one.",
+                detail=error.message or "Too many requests; wait before the next one.",
                 headers={"Retry-After": wait, **error.headers},
             )
         case errors.UnavailableError():

@@ -160,6 +160,16 @@ _KINDS = (
     ),
     EventKind("rate_limiting.refused", logging.WARNING, "A limit is used up."),
     EventKind(
+        "rate_limiting.would_refuse",
+        logging.WARNING,
+        "A limit is used up, and limits only count by setting.",
+    ),
+    EventKind(
+        "rate_limiting.rule_failed",
+        logging.ERROR,
+        "A function of the application that a limit asks has failed; nobody became free by it.",
+    ),
+    EventKind(
         "rate_limiting.store_failed",
         logging.ERROR,
         "The store of the limits is away; the failure policy applies.",

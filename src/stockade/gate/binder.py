@@ -15,6 +15,7 @@ from stockade.gate.answering import declare_answering
 from stockade.gate.binding import Snapshot, bind_entry, bind_leaf
 from stockade.gate.tree import Tree, iter_fastapi, walk
 from stockade.rate_limiting.compat import Limiter, limiters_of
+from stockade.rate_limiting.unenforced import note_enforcement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,6 +79,7 @@ class Binder:
 
     def prepare(self, app: Starlette) -> None:
         """Put exception handlers and declared middleware into an unbuilt application."""
+        note_enforcement(app)
         self._answers.install(app)
         declare_answering(app, self._answering)
 

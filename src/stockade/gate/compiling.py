@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from stockade.authorization.rules import unknown_roles
 from stockade.core.decision import Decision
+from stockade.core.limits import Unit
 from stockade.core.policy import Policy, combine
 from stockade.errors import ConfigurationError
 from stockade.gate.collect import collect, collect_from_settings
 from stockade.gate.content import media_types_of
 from stockade.gate.parameters import single_parameters_of
 from stockade.gate.plans import Access, Plan, access_of, grant_for
-from stockade.rate_limiting.rules import parse_rules
+from stockade.rate_limiting.rules import in_flight_rule, parse_rules
 from stockade.validation.content import ContentRules
 from stockade.validation.parameters import SingleParameters
 
@@ -92,6 +93,7 @@ class PlanCompiler:
             combine([policy, needs]),
             route=f"{','.join(sorted(leaf.methods))} {leaf.template}",
             login=leaf.name in _LOGIN_ROUTES,
+            websocket=leaf.kind == "websocket",
         )
         single = (
             SingleParameters() if leaf.dependant is None else single_parameters_of(leaf.dependant)
@@ -108,6 +110,9 @@ class PlanCompiler:
             after=limits.after,
             # An open route has one limit, for a caller who is known from the start as well.
             together=limits.before if optional else limits.together,
+            messages=limits.messages,
+            in_flight=limits.in_flight,
+            settles=limits.settles,
             body_limit=policy.body_limit,
             content=self._content_of(leaf, policy, single),
             single=single or None,
@@ -163,6 +168,10 @@ class PlanCompiler:
 
 def _to_policy(entry: str, given: RoutePolicy) -> Policy:
     limits = parse_rules(given.limits) if given.limits else ()
+    if given.messages:
+        limits += parse_rules(given.messages, unit=Unit.MESSAGES)
+    if given.in_flight is not None:
+        limits += (in_flight_rule(given.in_flight),)
     return Policy(
         public=(given.public,) if given.public else (),
         authenticated=given.authenticated,

@@ -24,6 +24,7 @@ from stockade.errors import (
 )
 from stockade.events import event_name_for
 from stockade.gate.content import CheckedBody, without_coding
+from stockade.gate.endings import Ending
 from stockade.gate.plans import Access, Plan
 from stockade.gate.sockets import WatchedSocket
 from stockade.web.responses import refuse, unavailable
@@ -38,10 +39,12 @@ if TYPE_CHECKING:
     from stockade.core.exchange import Exchange
     from stockade.core.identity import Principal
     from stockade.core.interfaces import Authenticator
+    from stockade.core.problems import Problem
     from stockade.events import EventLog
     from stockade.rate_limiting.limiter import RateLimiter
     from stockade.validation.content import ContentRules
 
+_RECORDED: Final = frozenset({"rate_limiting.exceeded", "rate_limiting.too_many_at_once"})
 _NOTHING: Final[dict[str, Any]] = {}
 
 
@@ -192,6 +195,8 @@ class Guard:
         """Go on asking who is there, for as long as an admitted websocket is open."""
 
         async def admit() -> None:
+            if exchange.principal is None:
+                return
             authenticator = self._authenticator
             known = authenticator.peek(exchange) or await authenticator.authenticate(exchange)
             _enter(known, scope, exchange)
@@ -200,9 +205,32 @@ class Guard:
         def record(error: Exception) -> None:
             self._record(error, scope)
 
+        async def count() -> None:
+            if plan.messages is not None:
+                await self._limiter.count_message(plan.messages, exchange, scope)
+
         return WatchedSocket(
-            receive, send, admit=admit, monotonic=self._clock.monotonic, on_refusal=record
+            receive,
+            send,
+            admit=admit,
+            count=None if plan.messages is None else count,
+            monotonic=self._clock.monotonic,
+            on_refusal=record,
         )
+
+    def open_ending(self, send: Send, exchange: Exchange) -> Ending:
+        """Follow a request to its end, for limits that want to know it."""
+        return Ending(self._limiter, exchange, send)
+
+    async def limit_redirect(self, exchange: Exchange, scope: Scope) -> Problem | None:
+        """Count an answer that comes from no route; return what to answer instead, if anything."""
+        if self._limiter.redirects is None:
+            return None
+        try:
+            await self._limiter.check(self._limiter.redirects, exchange, scope)
+        except REFUSALS as error:
+            return problem_for(self._record(error, scope))
+        return None
 
     async def serve_refusal(
         self, error: Exception, scope: Scope, receive: Receive, send: Send
@@ -216,7 +244,7 @@ class Guard:
     def _record(self, error: Exception, scope: Scope) -> DeniedError:
         denied = error if isinstance(error, DeniedError) else unavailable(error)
         # The limiter records its own refusals, with the name of the limit.
-        if denied.reason != "rate_limiting.exceeded":
+        if denied.reason not in _RECORDED:
             away = isinstance(error, StoreError)
             name = "web.server_error" if away else event_name_for(denied.reason)
             self._events.emit(name, scope=scope, reason=denied.reason)

@@ -39,6 +39,9 @@ class Plan:
         before: Limits that are checked before anybody is authenticated.
         after: Limits that are checked once the caller is known.
         together: The limits of both, for a caller who is known from the start.
+        messages: Limits of what comes in on a websocket.
+        in_flight: How much may be open at once.
+        settles: Whether an answer, or its end, is a matter of the limits.
         body_limit: Most bytes of a body; None keeps the application's own cap.
         content: What a body may be and hold; None where nothing reads one.
         single: Parameters beside the body of which one value is read; None where there are none.
@@ -56,6 +59,9 @@ class Plan:
     before: CompiledLimits | None
     after: CompiledLimits | None
     together: CompiledLimits | None
+    messages: CompiledLimits | None = None
+    in_flight: CompiledLimits | None = None
+    settles: bool = False
     body_limit: int | None
     content: ContentRules | None
     single: SingleParameters | None

@@ -19,6 +19,8 @@ class RoutePolicy(BaseModel):
         roles: Roles of which the caller needs one.
         permissions: Permissions of which the caller needs all.
         limits: Rate limits, such as ``100/minute; 5/second``.
+        messages: Limits of what comes in on a websocket.
+        in_flight: How many requests or websockets may be open at once, of one caller or address.
         unlimited: Reason why no limit applies.
         body_limit: Most bytes of a request body.
         content: How much a body may hold, by name: ``depth`` and ``values`` of JSON, ``text``,
@@ -34,6 +36,8 @@ class RoutePolicy(BaseModel):
     roles: frozenset[_Name] = frozenset()
     permissions: frozenset[_Name] = frozenset()
     limits: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    messages: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    in_flight: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     unlimited: Annotated[str, Field(min_length=3, max_length=500)] | None = None
     body_limit: Annotated[int, Field(ge=0)] | None = None
     content: dict[

@@ -7,18 +7,22 @@ module is imported, never accepted and ignored.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from typing import Any, Final, Literal, TypeVar
 
-from stockade.core.limits import LimitRule
+from stockade.core.limits import LimitRule, LimitTerms, Strategy
 from stockade.core.policy import Policy, attach
 from stockade.errors import ConfigurationError, RateLimitedError
 from stockade.rate_limiting.dependencies import rate_limit_exceeded_handler
 from stockade.rate_limiting.interfaces import ClearableStore, LimitStore
-from stockade.rate_limiting.keys import verify_key
+from stockade.rate_limiting.keys import takes_connection, verify_function, verify_key
 from stockade.rate_limiting.models import DefaultRules
 from stockade.rate_limiting.rules import Key, parse_rules
+from stockade.rate_limiting.terms import strategy_of
+from stockade.rate_limiting.unenforced import watch_for_applications_without_stockade
 
 RateLimitExceeded = RateLimitedError
 """The error of a used-up limit, under slowapi's name."""
@@ -40,14 +44,15 @@ class Limiter:
             ``authenticated`` ones.
         application_limits: Limits of all routes together.
         headers_enabled: Accepted; the standard ``RateLimit`` fields are always sent.
-        strategy: ``fixed-window`` at most: see the page on moving from slowapi.
-        storage_uri: ``memory://`` at most; the store is a setting of Stockade.
+        strategy: ``fixed-window``, ``sliding-window-counter`` or ``moving-window``; GCRA without
+            one, which holds what a fixed window promises.
+        storage_uri: The store, which has to be the one of the settings.
         storage_options: None may be given.
         auto_check: Must stay on.
-        swallow_errors: Must stay off: the setting ``failure`` says what happens while the store is
-            away.
-        in_memory_fallback: Must stay empty, likewise.
-        in_memory_fallback_enabled: Must stay off, likewise.
+        swallow_errors: Taken if the setting ``failure`` is ``open``, which is what does it.
+        in_memory_fallback: Must stay empty: while the store is away, the same limits hold.
+        in_memory_fallback_enabled: Taken if the setting ``failure`` is ``local``, which is what
+            does it.
         retry_after: ``delta-seconds``, the form in which ``Retry-After`` is sent.
         key_prefix: Must stay empty.
         enabled: Off, each limit becomes an exemption that the audit shows.
@@ -79,13 +84,9 @@ class Limiter:
     ) -> None:
         _refuse(
             {
-                "strategy": strategy not in {None, "fixed-window"},
-                "storage_uri": storage_uri not in {None, "memory://"},
                 "storage_options": bool(storage_options),
                 "auto_check": not auto_check,
-                "swallow_errors": swallow_errors,
                 "in_memory_fallback": bool(in_memory_fallback),
-                "in_memory_fallback_enabled": in_memory_fallback_enabled,
                 "retry_after": retry_after not in {None, "delta-seconds"},
                 "key_prefix": bool(key_prefix),
                 "config_filename": config_filename is not None,
@@ -94,9 +95,20 @@ class Limiter:
         )
         verify_key(key_func)
         self._key = key_func
+        self._strategy = Strategy.GCRA if strategy is None else strategy_of(strategy)
+        self._storage = storage_uri
+        # What the setting `failure` has to be for these options to be true.
+        self._needs = [
+            (option, failure)
+            for option, failure, is_on in (
+                ("swallow_errors", "open", swallow_errors),
+                ("in_memory_fallback_enabled", "local", in_memory_fallback_enabled),
+            )
+            if is_on
+        ]
         self._enabled = bool(enabled)
-        self._defaults = self._parse_all("default_limits", default_limits)
-        self._application = self._parse_all("application_limits", application_limits, "global")
+        self._defaults = self._parse_all(default_limits)
+        self._application = self._parse_all(application_limits, "global")
         self._store: LimitStore | None = None
 
     @property
@@ -120,18 +132,16 @@ class Limiter:
         Raises:
             ConfigurationError: The limit is wrong, or an option is given that is not honoured.
         """
-        _refuse({"per_method": per_method, "methods": methods is not None})
-        return self._mark(
-            limit_value,
-            key_func,
-            scope=None,
+        terms = _terms(
             cost=cost,
-            refused={
-                "error_message": error_message is not None,
-                "exempt_when": exempt_when is not None,
-                "override_defaults": not override_defaults,
-            },
+            exempt_when=exempt_when,
+            message=error_message,
+            with_defaults=not override_defaults,
         )
+        if methods is not None:
+            terms = replace(terms, methods=frozenset(method.upper() for method in methods))
+        terms = replace(terms, per_method=bool(per_method))
+        return self._mark(limit_value, key_func, scope=None, cost=cost, terms=terms)
 
     def shared_limit(  # noqa: PLR0917 - slowapi's signature
         self,
@@ -150,17 +160,13 @@ class Limiter:
         """
         if not isinstance(scope, str):
             raise _refusal("scope")
-        return self._mark(
-            limit_value,
-            key_func,
-            scope=scope,
+        terms = _terms(
             cost=cost,
-            refused={
-                "error_message": error_message is not None,
-                "exempt_when": exempt_when is not None,
-                "override_defaults": not override_defaults,
-            },
+            exempt_when=exempt_when,
+            message=error_message,
+            with_defaults=not override_defaults,
         )
+        return self._mark(limit_value, key_func, scope=scope, cost=cost, terms=terms)
 
     def exempt(self, obj: _Function) -> _Function:
         """Free an endpoint from the default limits."""
@@ -183,6 +189,22 @@ class Limiter:
     def bind(self, store: LimitStore) -> None:
         """Learn which store counts, for `reset`."""
         self._store = store
+
+    def require(self, *, url: str, failure: str) -> None:
+        """Check that the settings do what options of this limiter say.
+
+        Args:
+            url: Address of the store in use.
+            failure: The failure policy in use.
+
+        Raises:
+            ConfigurationError: They don't.
+        """
+        if self._storage not in {None, "memory://", url}:
+            raise _refusal("storage_uri")
+        for option, needed in self._needs:
+            if failure != needed:
+                raise _refusal(option)
 
     def adjust(self, rules: DefaultRules, *, others: Sequence[Limiter] = ()) -> DefaultRules:
         """Put this limiter's application-wide limits in place of the settings' ones.
@@ -214,20 +236,17 @@ class Limiter:
 
     def _mark(
         self,
-        text: str | Callable[..., str],
+        limit: str | Callable[..., str],
         key: Key | None,
         *,
         scope: str | None,
         cost: int | Callable[..., int],
-        refused: Mapping[str, bool],
+        terms: LimitTerms,
     ) -> Callable[[_Function], _Function]:
-        _refuse(refused)
-        if not isinstance(text, str):
-            raise _refusal("limit_value")
-        if not isinstance(cost, int):
-            raise _refusal("cost")
-        rules = parse_rules(text, scope=scope, key=key or self._key, cost=cost)
-        policy = Policy(limits=rules, origins=(f"Limiter.limit({text!r})",))
+        fixed = cost if isinstance(cost, int) else 1
+        rules = self._parse(limit, key or self._key, scope=scope, cost=fixed, terms=terms)
+        named = limit if isinstance(limit, str) else getattr(limit, "__qualname__", "a function")
+        policy = Policy(limits=rules, origins=(f"Limiter.limit({named!r})",))
         if not self._enabled:
             policy = Policy(unlimited=("Limiter(enabled=False)",))
 
@@ -236,20 +255,49 @@ class Limiter:
 
         return mark
 
+    def _parse(
+        self,
+        limit: str | Callable[..., str],
+        key: Key,
+        *,
+        scope: str | None = None,
+        cost: int = 1,
+        terms: LimitTerms | None = None,
+    ) -> tuple[LimitRule, ...]:
+        """Read limits; those of a function are read when it is asked, and each text once."""
+        if isinstance(limit, str):
+            plain = None if terms == LimitTerms() else terms
+            return parse_rules(
+                limit, scope=scope, key=key, cost=cost, strategy=self._strategy, terms=plain
+            )
+        verify_key(key)
+        if cost < 1:
+            raise ConfigurationError("the cost of a request is a whole number above zero")
+        choose = _asked_for_its_limit(limit, key)
+        return (
+            LimitRule(
+                # What it is for one request is known when the function has said so.
+                amount=cost,
+                window=1,
+                scope=scope,
+                key=key,
+                cost=cost,
+                strategy=self._strategy,
+                terms=replace(terms or LimitTerms(), choose=choose),
+            ),
+        )
+
     def _attach(self, function: _Function, policy: Policy) -> _Function:
         # The gate finds the limiter by the endpoints it has marked, so its application-wide options
         # can't be lost.
+        watch_for_applications_without_stockade()
         vars(function)[_LIMITERS] = (*limiters_of(function), self)
         return attach(function, policy)
 
-    def _parse_all(
-        self, option: str, texts: _Limits, scope: str | None = None
-    ) -> tuple[LimitRule, ...]:
+    def _parse_all(self, texts: _Limits, scope: str | None = None) -> tuple[LimitRule, ...]:
         rules: list[LimitRule] = []
         for text in (texts,) if isinstance(texts, str) else texts:
-            if not isinstance(text, str):
-                raise _refusal(option)
-            rules += parse_rules(text, scope=scope, key=self._key)
+            rules += self._parse(text, self._key, scope=scope)
         return tuple(dict.fromkeys(rules))
 
 
@@ -259,28 +307,56 @@ def limiters_of(function: object) -> tuple[Limiter, ...]:
     return found if isinstance(found, tuple) else ()
 
 
+def _terms(
+    *,
+    cost: int | Callable[..., int],
+    exempt_when: Callable[..., bool] | None,
+    message: str | Callable[..., str] | None,
+    with_defaults: bool,
+) -> LimitTerms:
+    if exempt_when is not None:
+        verify_function("exempt_when", exempt_when)
+    if callable(cost):
+        verify_function("cost", cost)
+    if callable(message):
+        verify_function("error_message", message)
+    return LimitTerms(
+        cost=cost if callable(cost) else None,
+        exempt_when=exempt_when,
+        message=message,
+        with_defaults=with_defaults,
+    )
+
+
+def _asked_for_its_limit(limit: Callable[..., str], key: Key) -> Callable[..., str]:
+    """Give a function what slowapi gives it: the key of the request if it has a ``key``."""
+    verify_function("a limit", limit)
+    if "key" not in inspect.signature(limit).parameters:
+        return limit
+    with_connection = takes_connection(key)
+
+    @wraps(limit)
+    def choose(request: object) -> str:
+        return limit(key(request) if with_connection else key())
+
+    # Its signature is another one than that of the function it stands for.
+    del choose.__wrapped__
+    return choose
+
+
 _INSTEAD: Final = {
-    "strategy": "there is one, GCRA, which holds what fixed-window promises: leave it out",
-    "storage_uri": "set STOCKADE_REDIS_URL",
+    "storage_uri": "it is not the store of the settings: set STOCKADE_REDIS_URL and leave it out",
     "storage_options": "put them into STOCKADE_REDIS_URL",
     "auto_check": "use @unlimited on the routes that are exempt",
     "swallow_errors": "set STOCKADE_RATE_LIMITING__FAILURE=open",
-    "in_memory_fallback": "set STOCKADE_RATE_LIMITING__FAILURE=local",
+    "in_memory_fallback": "while the store is away the same limits hold: leave it out and set"
+    " STOCKADE_RATE_LIMITING__FAILURE=local",
     "in_memory_fallback_enabled": "set STOCKADE_RATE_LIMITING__FAILURE=local",
     "retry_after": "Retry-After is sent in seconds: leave it out",
     "key_prefix": "give each application a Redis database of its own",
     "config_filename": "use STOCKADE_RATE_LIMITING__* variables",
     "key_style": "a bucket for each URL is a fresh one for each id in a path: leave it out",
-    "limit_value": "it must be a text, not a function",
-    "cost": "it must be a number, not a function",
     "scope": "it must be a text, not a function",
-    "default_limits": "they must be texts, not functions",
-    "application_limits": "they must be texts, not functions",
-    "per_method": "declare one route for each method",
-    "methods": "declare one route for each method",
-    "error_message": "the answer is problem details, the same for all routes",
-    "exempt_when": "use a key function, or @unlimited",
-    "override_defaults": "repeat the default limits in the text",
 }
 
 

@@ -7,8 +7,11 @@ them. ``t`` is the time until *more* can be taken, not until the bucket is full.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
+from stockade.core.limits import Strategy
 from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
 from stockade.rate_limiting.models import BoundLimit, CompiledLimits, LimitState
 
@@ -49,10 +52,31 @@ def render_debts(limits: CompiledLimits, debts: Iterable[int]) -> bytes:
     return limits.template % tuple(numbers)
 
 
+def render_legacy(
+    limits: Sequence[BoundLimit], states: Sequence[LimitState], now: datetime
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Write the older fields of the limit that leaves least, as slowapi has them.
+
+    ``X-RateLimit-Reset`` is a moment, in seconds since 1970, at which that limit is full again.
+    """
+    limit, state = min(
+        zip(limits, states, strict=True), key=lambda pair: (pair[1].allowed, pair[1].remaining)
+    )
+    reset = now + timedelta(seconds=state.reset_after)
+    return (
+        (b"x-ratelimit-limit", b"%d" % limit.rule.amount),
+        (b"x-ratelimit-remaining", b"%d" % state.remaining),
+        (b"x-ratelimit-reset", b"%d" % ceil(reset.timestamp())),
+    )
+
+
 def _render(limit: BoundLimit, state: LimitState) -> str:
     taken = limit.rule.amount - state.remaining
     if taken < 1:
         return f'"{limit.name}";r={state.remaining}'
+    if limit.rule.strategy is not Strategy.GCRA:
+        # What comes back at once in a window is there at its end, at the latest.
+        return f'"{limit.name}";r={state.remaining};t={max(1, ceil(state.reset_after))}'
     # The debt is a little over `taken - 1` intervals; once it is down to that, one more unit is
     # there. In whole microseconds, or noise in the last digit would add a second.
     wait = round(state.reset_after * MICROSECONDS) - (taken - 1) * interval_of(limit.rule)

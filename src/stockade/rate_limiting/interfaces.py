@@ -91,6 +91,10 @@ class RefundStore(Protocol):
 class LeaseStore(Protocol):
     """A store that knows what is in flight, as places that are held for a while."""
 
+    @property
+    def leases_end(self) -> bool:
+        """Whether a place that nobody renews becomes free."""
+
     async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
         """Hold a place, unless all of them are held; False means that none was free.
 

@@ -138,21 +138,40 @@ def verify_key(key: Callable[..., object]) -> None:
         ConfigurationError: It is a coroutine function, needs more than the connection, or trusts a
             header.
     """
-    if not callable(key):
-        raise ConfigurationError("a key function is a function of the request, or of nothing")
     if _origin(key) == _FOREIGN_FORWARDED:
         raise ConfigurationError(
             "slowapi's get_ipaddr believes a header that the client writes: use get_remote_address"
         )
-    if inspect.iscoroutinefunction(key) or inspect.iscoroutinefunction(
-        getattr(key, "__call__", None)  # noqa: B004 - the method itself is looked at
+    verify_function("a key function", key)
+
+
+def verify_function(what: str, function: object) -> None:
+    """Check that a function can be asked about a request.
+
+    Args:
+        what: What it is, for the message.
+        function: The function.
+
+    Raises:
+        ConfigurationError: It is a coroutine function or needs more than the connection.
+    """
+    if not callable(function):
+        message = f"{what} is a function of the request, or of nothing"
+        raise ConfigurationError(message)
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - the method itself is looked at
     ):
-        raise ConfigurationError("a key function must not be a coroutine function")
-    takes_connection(key)
+        message = f"{what} must not be a coroutine function"
+        raise ConfigurationError(message)
+    takes_connection(function, what)
 
 
-def takes_connection(key: Callable[..., object]) -> bool:
-    """Tell whether a key function is given the connection or nothing.
+def takes_connection(key: Callable[..., object], what: str = "a key function") -> bool:
+    """Tell whether a function is given the connection or nothing.
+
+    Args:
+        key: The function.
+        what: What it is, for the message.
 
     Raises:
         ConfigurationError: It needs more than that.
@@ -166,7 +185,8 @@ def takes_connection(key: Callable[..., object]) -> bool:
         item for item in parameters if item.default is item.empty and item.kind not in variable
     ]
     if len(needed) > 1 or any(item.kind is item.KEYWORD_ONLY for item in needed):
-        raise ConfigurationError("a key function takes the request, or nothing")
+        message = f"{what} takes the request, or nothing"
+        raise ConfigurationError(message)
     return bool(needed) or any(
         item.kind is item.VAR_POSITIONAL
         or (item.name == "request" and item.kind is not item.KEYWORD_ONLY)

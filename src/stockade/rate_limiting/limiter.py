@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache, partial
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
+from stockade.core.clock import Clock, SystemClock
 from stockade.core.exchange import Exchange
-from stockade.core.identity import AuthenticationMethod, Principal
 from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
-from stockade.errors import RateLimitedError
+from stockade.errors import RateLimitedError, StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.bans import Bans
 from stockade.rate_limiting.compat import Limiter
 from stockade.rate_limiting.dependencies import connection_of
-from stockade.rate_limiting.gcra import charge_of, interval_of
+from stockade.rate_limiting.gcra import MICROSECONDS
 from stockade.rate_limiting.headers import (
     RATE_LIMIT,
-    RATE_LIMIT_POLICY,
-    make_template,
     render_debts,
-    render_policies,
+    render_legacy,
     render_states,
 )
-from stockade.rate_limiting.interfaces import ImmediateStore, LimitStore
-from stockade.rate_limiting.keys import address_key, custom_key, kind_of, takes_connection, user_key
+from stockade.rate_limiting.interfaces import ImmediateStore, LimitStore, RefundStore
+from stockade.rate_limiting.keys import address_key, user_key
+from stockade.rate_limiting.leases import Leases, Place
 from stockade.rate_limiting.models import (
     BoundLimit,
     CompiledLimits,
     KeyKind,
     LimitRequest,
     LimitState,
-    ProgramLimits,
+    Refund,
+    Reservation,
     RoutePlan,
 )
-from stockade.rate_limiting.rules import Key
+from stockade.rate_limiting.planning import Planner, RouteBinder
+from stockade.rate_limiting.questions import Questions
 from stockade.rate_limiting.settings import RateLimitingSettings, with_failure
 
 Scope = MutableMapping[str, Any]
+# When a place becomes free is not known; a second is the least that Retry-After can say.
+_SOON: Final = timedelta(seconds=1)
 
 
 class RateLimiter:
@@ -51,6 +53,8 @@ class RateLimiter:
         store: Where the buckets are kept.
         settings: Default limits; ``enabled`` unset counts as on.
         events: Where refusals are recorded, with the names of the limits that were used up.
+        clock: Source of time, the store's.
+        url: Address of the store, for what a slowapi-style limiter says of it.
         bans: Who is banned; without it, nobody ever is.
     """
 
@@ -60,17 +64,30 @@ class RateLimiter:
         *,
         settings: RateLimitingSettings,
         events: EventLog,
+        clock: Clock | None = None,
+        url: str = "memory://",
         bans: Bans | None = None,
     ) -> None:
         self._bans = bans
         self._store = store
-        self._charge = store.charge if isinstance(store, ImmediateStore) else None
+        self._clock = clock or SystemClock()
+        self._legacy = settings.legacy_headers
+        # What stands in the older headers is known to the slower way alone.
+        plain = isinstance(store, ImmediateStore) and not self._legacy
+        self._charge = store.charge if plain and isinstance(store, ImmediateStore) else None
+        # To ask a store what it can do takes longer than most of what it does.
+        self._refunds = store if isinstance(store, RefundStore) else None
         self._events = events
+        self._questions = Questions(events, self._clock)
+        self._leases = Leases(store)
         self._enabled = settings.enabled is not False
+        self._dry_run = settings.dry_run
         self._prefix = settings.ipv6_prefix
-        self._settings = settings
         self._defaults = settings.default_rules()
+        self._settings = settings
+        self._url = url
         self._adopted: list[Limiter] = []
+        self.redirects = self.compile(self._defaults.redirects, route="redirects")
 
     @property
     def store(self) -> LimitStore:
@@ -81,56 +98,35 @@ class RateLimiter:
         """Take over the application-wide options of a slowapi-style limiter, before any `plan`.
 
         Raises:
-            ConfigurationError: Another limiter has set other ones.
+            ConfigurationError: Another limiter has set other ones, or the settings say otherwise.
         """
         if limiter in self._adopted:
             return
+        limiter.require(url=self._url, failure=self._settings.failure)
         self._defaults = limiter.adjust(self._defaults, others=self._adopted)
         self._adopted.append(limiter)
         limiter.bind(self._store)
 
-    def plan(self, policy: Policy, *, route: str, login: bool = False) -> RoutePlan:
+    def plan(
+        self, policy: Policy, *, route: str, login: bool = False, websocket: bool = False
+    ) -> RoutePlan:
         """Decide which limits a route has, and when each is checked.
 
         Args:
             policy: The joined policy of the route.
             route: Name of the route, such as ``GET /notes/{id}``; the same after a restart.
             login: Whether the route takes a password.
+            websocket: Whether the route is a websocket.
+
+        Raises:
+            ConfigurationError: The store can't count in the way that a limit asks for.
         """
         if not self._enabled or policy.unlimited:
             return RoutePlan()
         failure = self._settings.failure_of(login=login, needs_principal=policy.needs_principal)
         policy = replace(policy, limits=with_failure(policy.limits, failure))
-        if not policy.needs_principal:
-            default = self._defaults.login if login else self._defaults.public
-            return RoutePlan(
-                before=self.compile(self._guarded(policy.limits or default), route=route)
-            )
-        rules = (*(policy.limits or self._defaults.authenticated), *self._defaults.application)
-        early = tuple(rule for rule in rules if kind_of(rule.key) is KeyKind.ADDRESS)
-        late = tuple(rule for rule in rules if rule not in early)
-        before = self.compile((*self._defaults.address, *early), route=route)
-        after = self.compile(late, route=route, label="user")
-        together = _join(before, after)
-        if policy.limits:
-            # What a route says holds for everybody.
-            return RoutePlan(before=before, after=after, together=together)
-        shared = [rule for rule in self._defaults.application if rule not in early]
-        others = _bind_all(shared, route=route, label="user")
-        first = [] if before is None else _by_address(before)
-        rules = self._defaults.programs
-        return RoutePlan(
-            before=before,
-            after=_with_programs(after, rules, route=route, others=others),
-            together=_with_programs(together, rules, route=route, others=[*first, *others]),
-        )
-
-    def _guarded(self, rules: tuple[LimitRule, ...]) -> tuple[LimitRule, ...]:
-        """Add the limit by address where the caller might choose all its buckets."""
-        rules = (*rules, *self._defaults.application)
-        if all(kind_of(rule.key) is KeyKind.CUSTOM for rule in rules):
-            rules = (*self._defaults.address, *rules)
-        return rules
+        planner = Planner(self._store, self._defaults, self._questions)
+        return planner.plan(policy, route=route, login=login, websocket=websocket)
 
     def compile(
         self, rules: Sequence[LimitRule], *, route: str, label: str = "address"
@@ -142,9 +138,10 @@ class RateLimiter:
             route: Name of the route, for rules without a scope.
             label: Who rules without a key of their own count for, in the response headers.
         """
-        if not self._enabled or not rules:
+        if not self._enabled:
             return None
-        return compile_limits(_bind_all(rules, route=route, label=label))
+        binder = RouteBinder(self._questions, (), route)
+        return binder.compile(binder.parts(rules, label=label))
 
     async def check(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> None:
         """Take one request from all limits, or refuse it and take from none.
@@ -153,45 +150,114 @@ class RateLimiter:
 
         Raises:
             RateLimitedError: A limit is used up.
-            UnavailableError: The store is away and its failure policy is ``closed``.
+            UnavailableError: The store is away and its failure policy is ``closed``, or nothing
+                says what the limits are.
             StoreError: The store is away and has no failure policy.
         """
         if limits.programs is not None:
-            limits = _limits_of(limits, limits.programs, exchange.principal)
+            limits = limits.programs.choose(limits, exchange.principal)
+        if limits.variants is not None:
+            chosen = limits.variants.choose(scope)
+            if chosen is None:
+                return
+            limits = chosen
         keys = self._keys(limits, exchange, scope)
-        if self._bans is not None:
-            self._bans.require_free(keys)
-        if self._charge is not None:
+        since = self._clock.monotonic() if limits.conditional else 0.0
+        if self._charge is not None and limits.charges:
             debts = self._charge(keys, limits.charges)
             if debts is not None:
                 field = (RATE_LIMIT, render_debts(limits, debts))
                 exchange.headers += (limits.policy_header, field)
+                if limits.conditional:
+                    exchange.reservations += _reserve(limits, keys, debts, since)
                 return
-        bound = limits.limits
-        states = await self._store.acquire(
-            [LimitRequest(key, limit.rule) for key, limit in zip(keys, bound, strict=True)]
-        )
-        field = (RATE_LIMIT, render_states(bound, states))
-        for state in states:
-            if not state.allowed:
-                self._record(bound, states, scope)
-                if self._bans is not None:
-                    self._bans.note_refusals(keys, states)
-                raise _refusal(limits, states, field)
+        states = await self._acquire(limits, keys)
+        if not all(state.allowed for state in states):
+            self._refuse(limits, states, exchange, scope)
+        elif limits.conditional:
+            debts = [round(state.reset_after * MICROSECONDS) for state in states]
+            exchange.reservations += _reserve(limits, keys, debts, since)
+        field = (RATE_LIMIT, render_states(limits.limits, states))
         exchange.headers += (limits.policy_header, field)
+        if self._legacy:
+            exchange.headers += render_legacy(limits.limits, states, self._clock.now())
 
-    def _record(
-        self, bound: Sequence[BoundLimit], states: Sequence[LimitState], scope: Scope
-    ) -> None:
-        used_up = (
-            limit.name for limit, state in zip(bound, states, strict=True) if not state.allowed
-        )
-        self._events.emit(
-            "rate_limiting.refused",
-            scope=scope,
-            reason="rate_limiting.exceeded",
-            details={"limits": ", ".join(used_up)},
-        )
+    async def count_message(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> None:
+        """Take one message that came in on an open websocket from its limits.
+
+        Raises:
+            RateLimitedError: A limit is used up.
+            UnavailableError: As `check`.
+            StoreError: As `check`.
+        """
+        if limits.variants is not None:
+            chosen = limits.variants.choose(scope)
+            if chosen is None:
+                return
+            limits = chosen
+        keys = self._keys(limits, exchange, scope)
+        if (
+            self._charge is not None
+            and limits.charges
+            and self._charge(keys, limits.charges) is not None
+        ):
+            return
+        states = await self._acquire(limits, keys)
+        if not all(state.allowed for state in states):
+            self._refuse(limits, states, exchange, scope)
+
+    async def enter(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> list[Place]:
+        """Hold a place for what is in flight; `leave` has to give it back.
+
+        Raises:
+            RateLimitedError: All places are held.
+            UnavailableError: As `check`.
+            StoreError: As `check`.
+        """
+        if limits.variants is not None:
+            chosen = limits.variants.choose(scope)
+            if chosen is None:
+                return []
+            limits = chosen
+        places: list[Place] = []
+        try:
+            for key, limit in zip(self._keys(limits, exchange, scope), limits.limits, strict=True):
+                place = await self._leases.hold(key, limit.rule)
+                if place is not None:
+                    places.append(place)
+                else:
+                    self._refuse_place(limit, exchange, scope)
+        except BaseException:
+            await self.leave(places)
+            raise
+        return places
+
+    async def leave(self, places: Iterable[Place]) -> None:
+        """Give places back; where the store is away, they are free once their time is over."""
+        for place in places:
+            await self._leases.release(place)
+
+    async def settle(self, exchange: Exchange, status: int) -> None:
+        """Give back what a request has taken whose answer does not count.
+
+        It goes back without what time has given back already, so that nobody gets more than the
+        limit says. Where the store is away, time alone gives it back.
+        """
+        reservations, exchange.reservations = exchange.reservations, ()
+        now = self._clock.monotonic()
+        refunds = []
+        for each in reservations:
+            if not isinstance(each, Reservation) or status in each.statuses:
+                continue
+            gone = ceil((now - each.since) * MICROSECONDS)
+            amount = min(each.charge, each.debt - gone)
+            if amount > 0:
+                refunds.append(Refund(each.key, amount))
+        if refunds and self._refunds is not None:
+            try:
+                await self._refunds.give_back(refunds)
+            except (StoreError, UnavailableError):
+                return
 
     async def reset(self, subject: str | None = None) -> None:
         """Forget the buckets of one caller, named as `get_rate_limit_key` names it, or all of them.
@@ -201,128 +267,102 @@ class RateLimiter:
         """
         await self._store.reset("" if subject is None else f"{{{subject}}}")
 
+    async def close(self) -> None:
+        """Give back connections and places."""
+        self._leases.close()
+        await self._store.close()
+
+    async def _acquire(self, limits: CompiledLimits, keys: Sequence[str]) -> Sequence[LimitState]:
+        states = await self._store.acquire(
+            [LimitRequest(key, limit.rule) for key, limit in zip(keys, limits.limits, strict=True)]
+        )
+        if self._bans is not None:
+            self._bans.note_refusals(keys, states)
+        return states
+
+    def _refuse(
+        self,
+        limits: CompiledLimits,
+        states: Sequence[LimitState],
+        exchange: Exchange,
+        scope: Scope,
+    ) -> None:
+        used_up = [
+            limit for limit, state in zip(limits.limits, states, strict=True) if not state.allowed
+        ]
+        names = [limit.name for limit in used_up]
+        self._note_refusal(names, exchange, scope, "rate_limiting.exceeded")
+        if self._is_dry(exchange):
+            return
+        wait = max(state.retry_after for state in states)
+        headers = {
+            "RateLimit-Policy": limits.policy_header[1].decode("ascii"),
+            "RateLimit": render_states(limits.limits, states).decode("ascii"),
+        }
+        if self._legacy:
+            older = render_legacy(limits.limits, states, self._clock.now())
+            headers |= {name.decode("ascii"): value.decode("ascii") for name, value in older}
+        raise RateLimitedError(
+            reason="rate_limiting.exceeded",
+            # Whole seconds, rounded up: a client that comes back after Retry-After must pass.
+            retry_after=timedelta(seconds=max(1, ceil(wait))),
+            headers=headers,
+            message=self._message(used_up, scope),
+        )
+
+    def _refuse_place(self, limit: BoundLimit, exchange: Exchange, scope: Scope) -> None:
+        self._note_refusal([limit.name], exchange, scope, "rate_limiting.too_many_at_once")
+        if not self._is_dry(exchange):
+            raise RateLimitedError(
+                reason="rate_limiting.too_many_at_once",
+                retry_after=_SOON,
+                message=self._message([limit], scope),
+            )
+
+    def _is_dry(self, exchange: Exchange) -> bool:
+        # What the start-up check makes up has to be refused, or it would prove nothing.
+        return self._dry_run and not exchange.planted
+
+    def _note_refusal(
+        self, names: Sequence[str], exchange: Exchange, scope: Scope, reason: str
+    ) -> None:
+        name = "rate_limiting.would_refuse" if self._is_dry(exchange) else "rate_limiting.refused"
+        self._events.emit(name, scope=scope, reason=reason, details={"limits": ", ".join(names)})
+
+    def _message(self, used_up: Sequence[BoundLimit], scope: Scope) -> str | None:
+        for limit in used_up:
+            message: object = limit.message
+            if callable(message):
+                message = self._questions.ask("message", message, connection_of(scope), scope)
+            if isinstance(message, str):
+                return message
+        return None
+
     def _keys(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> list[str]:
         principal = exchange.principal
         keys: list[str] = []
         for limit in limits.limits:
+            subject = None
             if limit.key is not None:
+                # A key function that fails frees nobody: the caller counts, else the address.
                 subject = limit.key(scope)
-            elif principal is not None and limit.kind is KeyKind.CALLER:
+            if subject is not None:
+                pass
+            elif principal is not None and limit.kind is not KeyKind.ADDRESS:
                 subject = user_key(principal.user_id)
             else:
                 subject = address_key(exchange.client, self._prefix)
             keys.append(f"{{{subject}}}{limit.suffix}")
+        if self._bans is not None:
+            self._bans.require_free(keys)
         return keys
 
 
-def _refusal(
-    limits: CompiledLimits, states: Sequence[LimitState], field: tuple[bytes, bytes]
-) -> RateLimitedError:
-    wait = max(state.retry_after for state in states)
-    return RateLimitedError(
-        reason="rate_limiting.exceeded",
-        # Whole seconds, rounded up: a client that comes back after Retry-After must pass.
-        retry_after=timedelta(seconds=max(1, ceil(wait))),
-        headers={
-            "RateLimit-Policy": limits.policy_header[1].decode("ascii"),
-            "RateLimit": field[1].decode("ascii"),
-        },
+def _reserve(
+    limits: CompiledLimits, keys: Sequence[str], debts: Sequence[int], since: float
+) -> tuple[Reservation, ...]:
+    return tuple(
+        Reservation(key, limit.statuses, charge.amount, debt, since)
+        for key, limit, charge, debt in zip(keys, limits.limits, limits.charges, debts, strict=True)
+        if limit.statuses is not None
     )
-
-
-def _with_programs(
-    limits: CompiledLimits | None,
-    rules: Sequence[LimitRule],
-    *,
-    route: str,
-    others: Sequence[BoundLimit],
-) -> CompiledLimits | None:
-    """Say what holds in the place of limits for programs, in buckets of their own."""
-    if limits is None:
-        return None
-    # A limit by address is checked before it is known whether a program calls.
-    late = [rule for rule in rules if kind_of(rule.key) is not KeyKind.ADDRESS]
-    usual = [
-        replace(limit, suffix=f"program:{limit.suffix}")
-        for limit in _bind_all(late, route=route, label="program", beside=others)
-    ]
-    compiled = compile_limits([*others, *usual])
-    return replace(limits, programs=ProgramLimits(compiled, tuple(others)))
-
-
-def _limits_of(
-    limits: CompiledLimits, programs: ProgramLimits, principal: Principal | None
-) -> CompiledLimits:
-    """Choose the limits of a verified caller; before one is known, those of everybody hold."""
-    if principal is None or principal.method is not AuthenticationMethod.API_KEY:
-        return limits
-    return _compile_own(programs.others, principal.limits) if principal.limits else programs.usual
-
-
-@lru_cache(maxsize=4096)
-def _compile_own(others: tuple[BoundLimit, ...], own: tuple[LimitRule, ...]) -> CompiledLimits:
-    bound = _bind_all(own, route="program", label="program", beside=others)
-    return compile_limits([*others, *bound])
-
-
-def compile_limits(limits: Sequence[BoundLimit]) -> CompiledLimits:
-    """Compute what is the same for each request."""
-    return CompiledLimits(
-        limits=tuple(limits),
-        policy_header=(RATE_LIMIT_POLICY, render_policies(limits)),
-        charges=tuple(charge_of(limit.rule) for limit in limits),
-        template=make_template(limits),
-        units=tuple((limit.rule.amount - 1, interval_of(limit.rule)) for limit in limits),
-    )
-
-
-def _join(before: CompiledLimits | None, after: CompiledLimits | None) -> CompiledLimits | None:
-    """Join what is checked before and after authentication, for one trip to the store."""
-    if before is None or after is None:
-        return after if before is None else compile_limits(_by_address(before))
-    return compile_limits((*_by_address(before), *after.limits))
-
-
-def _by_address(before: CompiledLimits) -> list[BoundLimit]:
-    # Nobody is known yet where these are checked alone, so a limit by caller counts the address; it
-    # must go on doing so where the caller is known.
-    return [
-        replace(limit, kind=KeyKind.ADDRESS) if limit.kind is KeyKind.CALLER else limit
-        for limit in before.limits
-    ]
-
-
-def _bind_all(
-    rules: Sequence[LimitRule], *, route: str, label: str, beside: Sequence[BoundLimit] = ()
-) -> list[BoundLimit]:
-    """Bind rules to a route; rules that are equal count once, and no name is given twice."""
-    limits: list[BoundLimit] = []
-    for rule in dict.fromkeys(rules):
-        taken = {item.name for item in (*beside, *limits)}
-        limits.append(_bind(rule, route=route, label=label, taken=taken))
-    return limits
-
-
-def _bind(rule: LimitRule, *, route: str, label: str, taken: set[str]) -> BoundLimit:
-    kind = kind_of(rule.key)
-    who = {KeyKind.ADDRESS: "address", KeyKind.CALLER: label, KeyKind.CUSTOM: "key"}[kind]
-    name = plain = f"{who}:{rule.amount}/{rule.window}s"
-    while name in taken:
-        name = f"{plain}:{len(taken)}"
-    place = f"route:{route}" if rule.scope is None else f"scope:{rule.scope}"
-    return BoundLimit(
-        rule=replace(rule, key=None) if kind is not KeyKind.CUSTOM else rule,
-        kind=kind,
-        # The numbers are part of the name: a changed limit starts with fresh buckets.
-        suffix=f"{place}:{rule.amount}/{rule.window}",
-        name=name,
-        key=None if kind is not KeyKind.CUSTOM or rule.key is None else _reader(rule.key),
-    )
-
-
-def _reader(key: Key) -> partial[str]:
-    return partial(_read, key, with_connection=takes_connection(key))
-
-
-def _read(key: Key, scope: Scope, *, with_connection: bool) -> str:
-    return custom_key(key(connection_of(scope)) if with_connection else key())

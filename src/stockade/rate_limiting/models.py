@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from stockade.core.identity import AuthenticationMethod, Principal
 from stockade.core.limits import LimitRule
 
 
@@ -81,14 +82,19 @@ class BoundLimit:
         kind: Who it counts for.
         suffix: The part of the bucket's key that follows the caller.
         name: Name of the limit in the response headers.
-        key: Reads a custom key from the ASGI scope; set if and only if the kind is custom.
+        key: Reads a custom key from the ASGI scope, None where that fails; set if and only if the
+            kind is custom.
+        statuses: Answers that count; without them, all do.
+        message: What a refusal says, in words of the application.
     """
 
     rule: LimitRule
     kind: KeyKind
     suffix: str
     name: str
-    key: Callable[[MutableMapping[str, Any]], str] | None = None
+    key: Callable[[MutableMapping[str, Any]], str | None] | None = None
+    statuses: frozenset[int] | None = None
+    message: str | Callable[..., object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +104,14 @@ class CompiledLimits:
     Args:
         limits: The limits; at least one.
         policy_header: The ``RateLimit-Policy`` header, which is the same for each response.
-        charges: What a request takes from the bucket of each limit.
+        charges: What a request takes from the bucket of each limit; none where a limit counts by
+            windows, or takes nothing.
         template: The ``RateLimit`` header with gaps for what remains and when more comes.
         units: For each limit, what remains at most once something was taken, and the microseconds
             in which one unit comes back.
         programs: What holds in the place of them for programs; None where the same does.
+        conditional: Whether a limit counts some answers only.
+        variants: Chooses the limits of each request, where they differ.
     """
 
     limits: tuple[BoundLimit, ...]
@@ -110,6 +119,8 @@ class CompiledLimits:
     charges: tuple[Charge, ...]
     template: bytes
     units: tuple[tuple[int, int], ...]
+    conditional: bool = False
+    variants: Chooser | None = None
     programs: ProgramLimits | None = None
 
 
@@ -120,10 +131,48 @@ class ProgramLimits:
     Args:
         usual: The limits of a program that has none of its own.
         others: Those of them that hold for a program with limits of its own as well.
+        compile_own: Binds the limits that a program has of its own, beside the others.
     """
 
     usual: CompiledLimits
     others: tuple[BoundLimit, ...]
+    compile_own: Callable[[tuple[LimitRule, ...]], CompiledLimits]
+
+    def choose(self, everybody: CompiledLimits, principal: Principal | None) -> CompiledLimits:
+        """Return the limits of a caller; before one is known, those of everybody hold."""
+        if principal is None or principal.method is not AuthenticationMethod.API_KEY:
+            return everybody
+        return self.compile_own(principal.limits) if principal.limits else self.usual
+
+
+class Chooser(Protocol):
+    """Says which limits a request has."""
+
+    def choose(self, scope: MutableMapping[str, Any]) -> CompiledLimits | None:
+        """Return them, or None where the request is free.
+
+        Raises:
+            UnavailableError: Nothing says what they are.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a request has taken that goes back if its answer does not count.
+
+    Args:
+        key: Name of the bucket.
+        statuses: Answers that count.
+        charge: The debt that was added, in microseconds.
+        debt: The debt of the bucket right after it, in microseconds.
+        since: Seconds on the monotonic clock, before it was taken.
+    """
+
+    key: str
+    statuses: frozenset[int]
+    charge: int
+    debt: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +183,17 @@ class RoutePlan:
         before: What is checked before anybody is authenticated.
         after: What is checked once the caller is known.
         together: The limits of both, for a caller who is known from the start.
+        messages: Limits of the messages that come in on a websocket.
+        in_flight: How many requests or connections may be open at once.
+        settles: Whether an answer, or its end, is a matter of the limits.
     """
 
     before: CompiledLimits | None = None
     after: CompiledLimits | None = None
     together: CompiledLimits | None = None
+    messages: CompiledLimits | None = None
+    in_flight: CompiledLimits | None = None
+    settles: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +207,9 @@ class DefaultRules:
         address: For all routes that need a caller together, by address, before authentication.
         login: For routes that take a password, by address.
         application: For all routes together, on top of their own.
+        messages: For what comes in on each websocket, by caller or address.
+        connections: For the websockets that are open at once, by caller or address.
+        redirects: For the router's redirects to a path with or without its slash, by address.
     """
 
     public: tuple[LimitRule, ...]
@@ -160,3 +218,6 @@ class DefaultRules:
     address: tuple[LimitRule, ...]
     login: tuple[LimitRule, ...]
     application: tuple[LimitRule, ...] = ()
+    messages: tuple[LimitRule, ...] = ()
+    connections: tuple[LimitRule, ...] = ()
+    redirects: tuple[LimitRule, ...] = ()

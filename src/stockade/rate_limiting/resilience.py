@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from math import ceil
-from typing import Final
+from typing import Final, TypeVar, assert_never
 
 from stockade.core.clock import Clock
 from stockade.core.limits import FailurePolicy
 from stockade.errors import StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.breaker import CircuitBreaker
-from stockade.rate_limiting.interfaces import LimitStore
-from stockade.rate_limiting.models import LimitRequest, LimitState
+from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, RefundStore
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
 from stockade.rate_limiting.settings import RateLimitingSettings
 
 # A timer that fires after twice its time says that this process was held up, by a handler that
 # blocks the event loop or by its start, and nothing about the store: it is asked once more. At
 # worst the request is counted twice.
 _HELD_UP: Final = 2
+_Answer = TypeVar("_Answer")
 
 
 class ResilientStore:
@@ -65,6 +66,11 @@ class ResilientStore:
         """The store that may be away."""
         return self._store
 
+    @property
+    def leases_end(self) -> bool:
+        """Whether a place that nobody renews becomes free."""
+        return isinstance(self._store, LeaseStore) and self._store.leases_end
+
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Ask the store, or apply the failure policy.
 
@@ -85,6 +91,98 @@ class ResilientStore:
             raise
         self._note_success()
         return states
+
+    async def give_back(self, refunds: Sequence[Refund]) -> None:
+        """Take debts back, where the store can and answers; else time gives them back.
+
+        Raises:
+            UnavailableError: The store is away and the policy is ``closed``.
+        """
+
+        async def give_back(store: LimitStore) -> None:
+            # What the store has counted does not go back to this process, which would give more
+            # than there is.
+            if store is self._store and isinstance(store, RefundStore):
+                await store.give_back(refunds)
+
+        await self._guarded(give_back, opened=None)
+
+    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
+        """Hold a place, or apply the failure policy.
+
+        Raises:
+            UnavailableError: The store is away and the policy is ``closed``.
+        """
+
+        async def hold(store: LimitStore) -> bool:
+            if not isinstance(store, LeaseStore):
+                raise StoreError("this store does not know what is in flight")
+            return await store.hold(key, token, limit=limit, seconds=seconds)
+
+        return await self._guarded(hold, opened=True)
+
+    async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
+        """Hold on to places.
+
+        Raises:
+            UnavailableError: The store is away and the policy is ``closed``.
+        """
+
+        async def renew(store: LimitStore) -> None:
+            if isinstance(store, LeaseStore):
+                await store.renew(leases, seconds=seconds)
+
+        await self._guarded(renew, opened=None)
+
+    async def release(self, key: str, token: str) -> None:
+        """Give a place back, wherever it is held.
+
+        Raises:
+            UnavailableError: The store is away and the policy is ``closed``.
+        """
+
+        async def release(store: LimitStore) -> None:
+            if isinstance(store, LeaseStore):
+                await store.release(key, token)
+
+        await release(self._local)
+        await self._guarded(release, opened=None)
+
+    async def _guarded(
+        self, ask: Callable[[LimitStore], Awaitable[_Answer]], *, opened: _Answer
+    ) -> _Answer:
+        """Ask the store, or answer by the failure policy."""
+        cause: Exception | None = None
+        if self._breaker.admits():
+            try:
+                answer = await self._in_time(ask(self._store))
+            except StoreError as error:
+                self._note_failure(error)
+                cause = error
+            except BaseException:
+                self._breaker.abandon()
+                raise
+            else:
+                self._note_success()
+                return answer
+        match self._policy:
+            case "closed":
+                raise UnavailableError(
+                    reason="rate_limiting.store_away", retry_after=self._retry_after
+                ) from cause
+            case "open":
+                return opened
+            case "local":
+                return await ask(self._local)
+            case unknown:
+                assert_never(unknown)
+
+    async def _in_time(self, call: Awaitable[_Answer]) -> _Answer:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await call
+        except TimeoutError as error:
+            raise StoreError("the store of the limits did not answer in time") from error
 
     async def reset(self, prefix: str) -> None:
         """Forget buckets, here and in the store.

@@ -20,6 +20,10 @@ _LONGEST_WINDOW: Final = 366 * 24 * 3600
 # Buckets count in whole microseconds a unit. Up to this rate the rounding costs less than a tenth
 # of what is allowed.
 _HIGHEST_RATE: Final = 100_000
+_MOST_PLACES: Final = 1_000_000
+# Seconds for which a place is held without a sign of life: a process that dies blocks nobody for
+# long, and one that is busy has three turns to renew it.
+_LEASE: Final = 30
 # A moving window remembers the time of each request.
 _MOST_REMEMBERED: Final = 10_000
 # A sliding window multiplies both, in microseconds, and Lua's numbers are exact up to 2^53.
@@ -81,6 +85,34 @@ def parse_rules(
         for item in items
     )
     return tuple(dict.fromkeys(_checked(rule, text) for rule in rules))
+
+
+def in_flight_rule(
+    places: object,
+    *,
+    scope: str | None = None,
+    key: Key | None = None,
+    terms: LimitTerms | None = None,
+) -> LimitRule:
+    """Describe how many requests may be in flight at once.
+
+    Args:
+        places: How many.
+        scope: Name under which several routes share the places.
+        key: Names whose places they are, given the connection or nothing.
+        terms: What is decided anew for each request.
+
+    Raises:
+        ConfigurationError: The number is none, or the scope or the key function is wrong.
+    """
+    if isinstance(places, bool) or not isinstance(places, int) or not 1 <= places <= _MOST_PLACES:
+        raise ConfigurationError(f"in flight there are 1 to {_MOST_PLACES} requests at once")
+    if key is not None:
+        verify_key(key)
+    rule = LimitRule(
+        amount=places, window=_LEASE, scope=scope, key=key, unit=Unit.IN_FLIGHT, terms=terms
+    )
+    return _checked(rule, str(places))
 
 
 def is_text(value: object) -> bool:

@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from stockade.core.limits import FailurePolicy, LimitRule
+from stockade.core.limits import FailurePolicy, LimitRule, Unit
 from stockade.errors import ConfigurationError
 from stockade.rate_limiting.keys import IPV6_PREFIX
 from stockade.rate_limiting.models import DefaultRules
-from stockade.rate_limiting.rules import parse_rules
+from stockade.rate_limiting.rules import in_flight_rule, parse_rules
 
 StoreKind = Literal["auto", "memory", "redis", "database"]
 
@@ -45,6 +45,24 @@ class RateLimitingSettings(BaseModel):
     login: str = Field(
         default="10/minute; 50/hour",
         description="Limits of each route that takes a password, by address.",
+    )
+    messages: str = Field(
+        default="3000/minute",
+        description="Limits of what comes in on each open websocket, by caller or address.",
+    )
+    connections: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Websockets of one route that a caller or an address may have open at once.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Count and record what would be refused, and refuse nothing.",
+    )
+    legacy_headers: bool = Field(
+        default=False,
+        description="Whether answers have X-RateLimit-Limit, -Remaining and -Reset as well.",
     )
     ipv6_prefix: int = Field(
         default=IPV6_PREFIX,
@@ -114,7 +132,7 @@ class RateLimitingSettings(BaseModel):
         description="Buckets kept in memory at most; about 300 bytes each.",
     )
 
-    @field_validator("public", "authenticated", "programs", "address", "login")
+    @field_validator("public", "authenticated", "programs", "address", "login", "messages")
     @classmethod
     def _check_limits(cls, value: str) -> str:
         try:
@@ -132,6 +150,9 @@ class RateLimitingSettings(BaseModel):
             programs=with_failure(parse_rules(self.programs), self.failure_authenticated),
             address=with_failure(address, self.failure_address),
             login=with_failure(parse_rules(self.login), self.failure_login),
+            messages=parse_rules(self.messages, unit=Unit.MESSAGES),
+            connections=(in_flight_rule(self.connections),),
+            redirects=parse_rules(self.public, scope="stockade:redirects"),
         )
 
     def failure_of(self, *, login: bool, needs_principal: bool) -> FailurePolicy | None:

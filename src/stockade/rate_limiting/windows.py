@@ -22,7 +22,7 @@ class FixedWindow(NamedTuple):
     """What was taken, and when it is forgotten."""
 
     end: int
-    count: int
+    used: int
 
 
 class SlidingWindow(NamedTuple):
@@ -30,7 +30,7 @@ class SlidingWindow(NamedTuple):
 
     number: int
     last: int
-    count: int
+    used: int
 
 
 class MovingWindow(NamedTuple):
@@ -90,49 +90,49 @@ def _take_fixed(window: FixedWindow, rule: LimitRule, now: int) -> tuple[Window,
         window = FixedWindow(now + length, 0)
     elif window.end > now + length:
         # The clock of a server went back: no longer than a window, or it would refuse for ever.
-        window = FixedWindow(now + length, window.count)
-    after = window.count + rule.cost
+        window = FixedWindow(now + length, window.used)
+    after = window.used + rule.cost
     wait = window.end - now
     if after > rule.amount:
-        return window, _refused(rule.amount - window.count, wait, wait)
-    return window._replace(count=after), _passed(rule.amount - after, wait if after else 0)
+        return window, _refused(rule.amount - window.used, wait, wait)
+    return window._replace(used=after), _passed(rule.amount - after, wait if after else 0)
 
 
 def _take_sliding(window: SlidingWindow, rule: LimitRule, now: int) -> tuple[Window, LimitState]:
     length = rule.window * MICROSECONDS
     number, elapsed = divmod(now, length)
     if number == window.number + 1:
-        window = SlidingWindow(number, window.count, 0)
+        window = SlidingWindow(number, window.used, 0)
     elif number > window.number:
         window = SlidingWindow(number, 0, 0)
     elif number < window.number:
         # The clock of a server went back: nothing of it is forgotten.
         number, elapsed = window.number, 0
     weighed = window.last * (length - elapsed)
-    after = window.count + rule.cost
+    after = window.used + rule.cost
     if weighed > (rule.amount - after) * length:
-        left = max(0, rule.amount - window.count - -(-weighed // length))
+        left = max(0, rule.amount - window.used - -(-weighed // length))
         wait = _wait_sliding(window, rule, length, elapsed)
         return window, _refused(left, wait, _reset_sliding(window, length, elapsed))
     left = rule.amount - after - -(-weighed // length)
-    window = window._replace(count=after)
+    window = window._replace(used=after)
     return window, _passed(left, _reset_sliding(window, length, elapsed))
 
 
 def _wait_sliding(window: SlidingWindow, rule: LimitRule, length: int, elapsed: int) -> int:
     """Return the microseconds after which the same request would pass."""
-    room = rule.amount - window.count - rule.cost
+    room = rule.amount - window.used - rule.cost
     if room >= 0:
         # Only the last window is in the way, and it weighs less as this one goes on.
         return length - room * length // window.last - elapsed
     # This one is in the way, and weighs less once it is the last.
     room = max(0, rule.amount - rule.cost)
-    into = max(0, length - room * length // window.count) if window.count else 0
+    into = max(0, length - room * length // window.used) if window.used else 0
     return length - elapsed + into
 
 
 def _reset_sliding(window: SlidingWindow, length: int, elapsed: int) -> int:
-    if window.count:
+    if window.used:
         return 2 * length - elapsed
     return length - elapsed if window.last else 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from starlette.exceptions import HTTPException
 
@@ -38,6 +38,14 @@ class BodyRefusedError(HTTPException):
     def __init__(self, error: DeniedError) -> None:
         super().__init__(problem_for(error).status)
         self.error = error
+
+
+@runtime_checkable
+class RedirectLimiter(Protocol):
+    """A guard that counts the redirects to a path with or without its slash."""
+
+    async def limit_redirect(self, exchange: Exchange, scope: dict[str, Any]) -> Problem | None:
+        """Count one; return what to answer instead, if anything."""
 
 
 class Channel:
@@ -157,6 +165,8 @@ class Channel:
         if exchange.decision is None and not self._is_slash_redirect(message):
             self._record("gate.undecided", "gate.undecided")
             await self._replace(UNDECIDED)
+        elif exchange.decision is None and (limited := await self._limit_redirect()) is not None:
+            await self._replace(limited)
         elif message["status"] in _SUCCESS and not self._is_granted():
             # Middleware may dress a refusal, such as with a redirect to a sign-in page, but what it
             # has in store for others stays inside.
@@ -178,6 +188,13 @@ class Channel:
     def _is_slash_redirect(self, message: Message) -> bool:
         return is_slash_redirect(message, self._path, host=self._exchange.host)
 
+    async def _limit_redirect(self) -> Problem | None:
+        """Count a redirect, which comes from no route and so has met no limit yet."""
+        guard = self._exchange.guard
+        if not isinstance(guard, RedirectLimiter):
+            return None
+        return await guard.limit_redirect(self._exchange, self._scope())
+
     async def _replace(self, problem: Problem) -> None:
         """Send an answer of our own and swallow whatever the application still sends."""
         self._replaced = True
@@ -198,8 +215,10 @@ class Channel:
         await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
     def _record(self, name: str, reason: str) -> None:
-        scope = {SCOPE_KEY: self._exchange, "method": self._method or "WEBSOCKET"}
-        self._on_refusal(name, scope, reason)
+        self._on_refusal(name, self._scope(), reason)
+
+    def _scope(self) -> dict[str, Any]:
+        return {SCOPE_KEY: self._exchange, "method": self._method or "WEBSOCKET"}
 
     def _complete(self, own: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - ASGI allows any iterable of pairs
         exchange = self._exchange

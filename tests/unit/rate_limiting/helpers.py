@@ -40,6 +40,7 @@ class Recorder:
 
     def __init__(self, clock: Clock) -> None:
         self.sink = MemorySink()
+        self.clock = clock
         self.log = EventLog([self.sink], clock=clock)
 
     def names(self) -> list[str]:
@@ -90,5 +91,8 @@ def make_scope(
 def make_limiter(store: LimitStore, recorder: Recorder, **settings: object) -> RateLimiter:
     """Build a limiter over a store."""
     return RateLimiter(
-        store, settings=RateLimitingSettings.model_validate(settings), events=recorder.log
+        store,
+        settings=RateLimitingSettings.model_validate(settings),
+        events=recorder.log,
+        clock=recorder.clock,
     )

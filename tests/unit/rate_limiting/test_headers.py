@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.core.limits import LimitRule
+from stockade.rate_limiting.binding import compile_limits
 from stockade.rate_limiting.gcra import capacity_of, charge_of, take
 from stockade.rate_limiting.headers import render_debts, render_policies, render_states
-from stockade.rate_limiting.limiter import compile_limits
 from stockade.rate_limiting.models import BoundLimit, KeyKind, LimitState
 
 RULE = LimitRule(amount=100, window=60)

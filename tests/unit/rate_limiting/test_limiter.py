@@ -1,6 +1,7 @@
 """Expect limits that bite in the right order, on the right bucket, with the right headers."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -238,16 +239,46 @@ async def test_a_key_that_the_client_chooses_does_not_stand_alone(limiter: RateL
         )
 
 
-async def test_a_key_function_that_fails_lets_nobody_through(limiter: RateLimiter) -> None:
-    """An error in a key function is an error of the request."""
+def _broken(request: Request) -> str:
+    return request.headers["missing"]
 
-    def broken(request: Request) -> str:
-        return request.headers["missing"]
 
-    limits = limiter.compile(parse_rules("1/minute", key=broken), route="GET /x")
-    assert limits is not None
-    with pytest.raises(KeyError):
-        await limiter.check(limits, make_exchange(), make_scope())
+def _unusable() -> object:
+    return ["a", "list"]
+
+
+async def _later() -> str:
+    return "a"
+
+
+def _waits() -> object:
+    return _later()
+
+
+@pytest.mark.parametrize("key", [_broken, _unusable, _waits], ids=["raises", "list", "coroutine"])
+@pytest.mark.parametrize("user", [None, "7"], ids=["stranger", "caller"])
+async def test_a_key_function_that_fails_frees_nobody(
+    limiter: RateLimiter, recorder: Recorder, key: Callable[..., object], user: str | None
+) -> None:
+    """Where it names no bucket the caller counts, else the address; one event says so."""
+    limits = limiter.compile(parse_rules("2/minute", key=key), route="GET /x")
+    assert await count(limiter, limits, make_exchange(user=user)) == 2
+    other = make_exchange(user="8") if user else make_exchange(client="203.0.113.9")
+    assert await count(limiter, limits, other) == 2
+    (event,) = recorder.sink.named("rate_limiting.rule_failed")
+    assert event.details["what"] == "key"
+    assert "missing" not in str(event.details)
+
+
+async def test_a_key_function_that_goes_on_failing(
+    limiter: RateLimiter, recorder: Recorder, clock: ManualClock
+) -> None:
+    """A client that makes a function fail fills no log: one event in a minute."""
+    limits = limiter.compile(parse_rules("9/minute", key=_broken), route="GET /x")
+    for _ in range(3):
+        await count(limiter, limits, make_exchange(), tries=5)
+        clock.advance(61)
+    assert len(recorder.sink.named("rate_limiting.rule_failed")) == 3
 
 
 @pytest.mark.parametrize("policy", [PUBLIC, SIGNED_IN], ids=["public", "signed in"])

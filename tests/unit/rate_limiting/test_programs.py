@@ -4,7 +4,14 @@ import pytest
 
 from stockade.core import Policy
 from stockade.core.limits import LimitRule
-from stockade.rate_limiting import Limiter, get_remote_address, rate_limit
+from stockade.core.policy import combine
+from stockade.rate_limiting import (
+    Limiter,
+    get_rate_limit_key,
+    get_remote_address,
+    rate_limit,
+    unlimited,
+)
 from stockade.rate_limiting.limiter import RateLimiter
 from stockade.rate_limiting.models import CompiledLimits
 from stockade.storage.memory.limits import MemoryLimitStore
@@ -139,3 +146,20 @@ async def test_an_open_route_has_no_tier(limiter: RateLimiter) -> None:
     assert plan.before is not None
     assert plan.before.programs is None
     assert await count(limiter, plan.before, make_exchange(program="ana", limits=OWN)) == 3
+
+
+@pytest.mark.parametrize("when", ["after", "together"])
+async def test_what_frees_people_frees_programs(limiter: RateLimiter, when: str) -> None:
+    """An exemption holds for programs as well, and for those with limits of their own."""
+    free = combine([SIGNED_IN, unlimited("ours", when=lambda: True).policy])
+    limits = getattr(limiter.plan(free, route="GET /x"), when)
+    for own in ((), OWN):
+        assert await count(limiter, limits, make_exchange(program="ana", limits=own)) == 20
+
+
+async def test_computed_defaults_hold_for_programs(limiter: RateLimiter) -> None:
+    """Default limits that a function writes are those of programs, too."""
+    limiter.adopt(Limiter(get_rate_limit_key, default_limits=[lambda: "2/minute"]))
+    after = limiter.plan(SIGNED_IN, route="GET /x").after
+    assert await count(limiter, after, make_exchange(program="ana")) == 2
+    assert await count(limiter, after, make_exchange(user="ana")) == 2

@@ -14,6 +14,7 @@ from stockade.rate_limiting import (
     RateLimitingSettings,
     ResilientStore,
 )
+from stockade.rate_limiting.models import Refund
 from stockade.storage.memory import MemoryLimitStore
 from tests.unit.rate_limiting.helpers import ManualClock, Recorder
 
@@ -46,6 +47,27 @@ class FailingStore(MemoryLimitStore):
         if self.failing:
             raise StoreError("away") from ConnectionRefusedError()
         return await super().acquire(requests)
+
+    async def _answer(self) -> None:
+        if self.hanging:
+            await asyncio.Event().wait()
+        if self.failing:
+            raise StoreError("away")
+
+    async def give_back(self, refunds: Sequence[Refund]) -> None:
+        """Fail, hang or answer."""
+        await self._answer()
+        await super().give_back(refunds)
+
+    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
+        """Fail, hang or answer."""
+        await self._answer()
+        return await super().hold(key, token, limit=limit, seconds=seconds)
+
+    async def release(self, key: str, token: str) -> None:
+        """Fail, hang or answer."""
+        await self._answer()
+        await super().release(key, token)
 
     async def ping(self) -> None:
         """Fail or hang as well."""
@@ -237,3 +259,60 @@ async def test_reset_reaches_both() -> None:
     await setting.store.reset("")
     assert (len(setting.inner), len(setting.local)) == (0, 0)
     await setting.store.close()
+
+
+def _powers(setting: Setting) -> ResilientStore:
+    assert isinstance(setting.store, ResilientStore)
+    return setting.store
+
+
+@pytest.mark.parametrize("how", ["failing", "hanging"])
+async def test_places_while_the_store_is_away_under_closed(how: str) -> None:
+    """Under closed nobody gets a place, and after some failures the store is left alone."""
+    setting = Setting("closed")
+    store = _powers(setting)
+    setattr(setting.inner, how, True)
+    for token in "abcd":
+        with pytest.raises(UnavailableError):
+            await store.hold("{a}f", token, limit=9, seconds=30)
+    assert setting.recorder.names() == ["rate_limiting.store_failed"]
+    setattr(setting.inner, how, False)
+    setting.clock.advance(6)
+    assert await store.hold("{a}f", "e", limit=1, seconds=30)
+
+
+async def test_places_while_the_store_is_away_under_open() -> None:
+    """Under open everybody passes."""
+    setting = Setting("open")
+    setting.inner.failing = True
+    store = _powers(setting)
+    assert all([await store.hold("{a}f", token, limit=1, seconds=30) for token in "abcd"])
+
+
+async def test_places_while_the_store_is_away_under_local() -> None:
+    """Under local there are as many places in this process, and they become free again."""
+    setting = Setting("local")
+    setting.inner.failing = True
+    store = _powers(setting)
+    held = [await store.hold("{a}f", token, limit=2, seconds=30) for token in "abc"]
+    assert held == [True, True, False]
+    await store.release("{a}f", "a")
+    assert await store.hold("{a}f", "d", limit=2, seconds=30)
+
+
+async def test_what_the_store_has_counted_does_not_go_back_to_this_process() -> None:
+    """A store that is away loses what would go back, and nobody gets more in the meantime."""
+    setting = Setting("local")
+    assert await setting.passes()
+    setting.inner.failing = True
+    assert [await setting.passes() for _ in range(4)] == [True, True, True, False]
+    await _powers(setting).give_back([Refund("{a}x", 20_000_000)])
+    assert not await setting.passes()
+
+
+async def test_giving_back_to_a_store_that_answers() -> None:
+    """What goes back can be taken again."""
+    setting = Setting("closed")
+    assert [await setting.passes() for _ in range(4)] == [True, True, True, False]
+    await _powers(setting).give_back([Refund("{a}x", 20_000_000)])
+    assert await setting.passes()

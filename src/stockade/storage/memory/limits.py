@@ -8,8 +8,9 @@ from threading import Lock
 from typing import Final
 
 from stockade.core.clock import Clock, SystemClock
-from stockade.core.limits import Strategy
+from stockade.core.limits import LimitRule, Strategy
 from stockade.rate_limiting.gcra import MICROSECONDS, capacity_of, stand, take
+from stockade.rate_limiting.leases import LocalPlaces
 from stockade.rate_limiting.models import Charge, LimitRequest, LimitState, Refund
 from stockade.rate_limiting.windows import Window, stand_of_window, take_from_window
 from stockade.storage.memory.windows import WindowBuckets
@@ -41,7 +42,7 @@ class MemoryLimitStore:
         self._max_keys = max_keys
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._windows = WindowBuckets(max_keys)
-        self._held: dict[str, set[str]] = {}
+        self._places = LocalPlaces()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -86,15 +87,14 @@ class MemoryLimitStore:
             for key in [key for key in self._buckets if key.startswith(prefix)]:
                 del self._buckets[key]
             self._windows.forget(prefix)
-            for key in [key for key in self._held if key.startswith(prefix)]:
-                del self._held[key]
+        self._places.forget(prefix)
 
     def clear(self) -> None:
         """Forget all buckets."""
         with self._lock:
             self._buckets.clear()
             self._windows.forget("")
-            self._held.clear()
+        self._places.forget("")
 
     async def give_back(self, refunds: Sequence[Refund]) -> None:
         """Take debts back that should not have been."""
@@ -106,25 +106,21 @@ class MemoryLimitStore:
                     full_at = max(now, bucket[0] - refund.amount)
                     self._buckets[refund.key] = (full_at, bucket[1])
 
-    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:  # noqa: ARG002 - what is in memory ends with the process
+    @property
+    def leases_end(self) -> bool:
+        """Whether a place that nobody renews becomes free: no, it ends with the process."""
+        return False
+
+    async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
         """Hold a place, unless all of them are held; False means that none was free."""
-        with self._lock:
-            held = self._held.setdefault(key, set())
-            if len(held) >= limit:
-                return False
-            held.add(token)
-            return True
+        return await self._places.hold(key, token, limit=limit, seconds=seconds)
 
     async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
         """Do nothing: what is in memory ends with the process."""
 
     async def release(self, key: str, token: str) -> None:
         """Give a place back, if it is held."""
-        with self._lock:
-            held = self._held.get(key, set())
-            held.discard(token)
-            if not held:
-                self._held.pop(key, None)
+        await self._places.release(key, token)
 
     async def ping(self) -> None:
         """Return: memory always answers."""
@@ -162,32 +158,30 @@ class MemoryLimitStore:
         """Do the same where some of the buckets count by windows."""
         debts: dict[str, int] = {}
         windows: dict[str, Window] = {}
+        standing: list[int | Window] = []
         states: list[LimitState] = []
-        standing: list[LimitState] = []
         for request in requests:
             key, rule = request.key, request.rule
             if rule.strategy is Strategy.GCRA:
-                debt = debts.get(key, self._debt(request, now))
-                standing.append(stand(debt, rule))
+                debt = debts[key] if key in debts else self._debt(request, now)
+                standing.append(debt)
                 debts[key], state = take(debt, rule)
             else:
-                window = windows.get(key, self._windows.find(key, rule))
-                standing.append(stand_of_window(window, rule, now))
+                window = windows[key] if key in windows else self._windows.find(key, rule)
+                standing.append(window)
                 windows[key], state = take_from_window(window, rule, now)
             states.append(state)
         if not all(state.allowed for state in states):
             return [
-                before if state.allowed else state
-                for state, before in zip(states, standing, strict=True)
+                _stand(before, request.rule, now) if state.allowed else state
+                for request, state, before in zip(requests, states, standing, strict=True)
             ]
         for request, state in zip(requests, states, strict=True):
             if request.key in debts:
                 self._put(request, now + debts[request.key], now)
             else:
                 window = windows[request.key]
-                self._windows.put(
-                    request.key, window, request.rule, left=state.remaining, now=now
-                )
+                self._windows.put(request.key, window, request.rule, left=state.remaining, now=now)
         return states
 
     def _acquire_one(self, request: LimitRequest, now: int) -> LimitState:
@@ -225,3 +219,9 @@ class MemoryLimitStore:
             sample.append(((bucket[0] - now) / bucket[1], key))
         if full:
             del self._buckets[min(sample)[1]]
+
+
+def _stand(before: int | Window, rule: LimitRule, now: int) -> LimitState:
+    if isinstance(before, int):
+        return stand(before, rule)
+    return stand_of_window(before, rule, now)

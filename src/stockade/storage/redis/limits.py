@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -37,6 +38,8 @@ except ImportError as error:
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
 # Keys that are read at a time where all of them are looked at.
 _PAGE = 1000
+# Connections for what is not counted: places and what goes back.
+_OTHER_TRIPS = 4
 _GLOB = re.compile(r"([*?\[\]\\^-])")
 
 
@@ -71,6 +74,8 @@ class RedisLimitStore:
         self._prefix = prefix
         self._others = tuple(others)
         self._batcher = Batcher(self._run, away=_away, trips=trips)
+        # They wait in line, or many at once would ask for more connections than there are.
+        self._turn = asyncio.Semaphore(_OTHER_TRIPS)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -101,21 +106,21 @@ class RedisLimitStore:
         """Strategies by which it can count: all."""
         return frozenset(Strategy)
 
-    @property
-    def leases_end(self) -> bool:
-        """Whether a place that nobody renews becomes free: yes, since a process may die."""
-        return True
-
     async def give_back(self, refunds: Sequence[Refund]) -> None:
         """Take debts back that should not have been.
 
         Raises:
             StoreError: The server could not answer.
         """
-        async with store_errors(), self._client.pipeline(transaction=False) as pipeline:
+        async with self._turn, store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for refund in refunds:
                 pipeline.eval(GIVE_BACK, 1, f"{self._prefix}{refund.key}", str(refund.amount))
             await pipeline.execute()
+
+    @property
+    def leases_end(self) -> bool:
+        """Whether a place that nobody renews becomes free: yes, since a process may die."""
+        return True
 
     async def hold(self, key: str, token: str, *, limit: int, seconds: float) -> bool:
         """Hold a place, unless all of them are held; False means that none was free.
@@ -124,7 +129,7 @@ class RedisLimitStore:
             StoreError: The server could not answer.
         """
         name, lifetime = f"{self._prefix}{key}", str(int(seconds * 1000))
-        async with store_errors():
+        async with self._turn, store_errors():
             return bool(await self._client.eval(HOLD, 1, name, token, str(limit), lifetime))
 
     async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
@@ -134,7 +139,7 @@ class RedisLimitStore:
             StoreError: The server could not answer.
         """
         lifetime = str(int(seconds * 1000))
-        async with store_errors(), self._client.pipeline(transaction=False) as pipeline:
+        async with self._turn, store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for key, token in leases:
                 pipeline.eval(RENEW, 1, f"{self._prefix}{key}", token, lifetime)
             await pipeline.execute()
@@ -145,7 +150,7 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        async with store_errors():
+        async with self._turn, store_errors():
             await self._client.zrem(f"{self._prefix}{key}", token)
 
     async def add_ban(self, subject: str, terms: BanTerms) -> Ban:

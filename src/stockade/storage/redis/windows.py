@@ -1,7 +1,7 @@
 """Hold the script that decides about buckets that count by windows, beside those of GCRA.
 
-The same arithmetic as `stockade.rate_limiting.windows`, on the server's clock. Requests that name no
-window go to the shorter script of `stockade.storage.redis.scripts`.
+The same arithmetic as `stockade.rate_limiting.windows`, on the server's clock. Requests that name
+no window go to the shorter script of `stockade.storage.redis.scripts`.
 """
 
 from __future__ import annotations
