@@ -16,6 +16,7 @@ from tests.servers import (
     ServerUnavailableError,
     run_postgres,
     run_redis,
+    run_redis_cluster,
 )
 from tests.servers.redis import empty
 
@@ -141,6 +142,16 @@ def redis_url(redis_server: str) -> Iterator[str]:
     empty(redis_server)
     yield redis_server
     empty(redis_server)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[str]:
+    """URL of a Redis Cluster of three nodes, started when the first test asks."""
+    try:
+        with run_redis_cluster() as url:
+            yield url
+    except ServerUnavailableError as error:
+        miss(str(error))
 
 
 @pytest.fixture(scope="session")

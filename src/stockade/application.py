@@ -27,9 +27,11 @@ from stockade.gate.requests import RequestCheck
 from stockade.gate.settings import GateSettings
 from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
+from stockade.rate_limiting.bans import Bans
 from stockade.settings import Settings
 from stockade.sign_in_wiring import SignInStores, SignInWiring
-from stockade.storage.limits import guarded_limit_store
+from stockade.storage.limits import ban_store, guarded_limit_store, limit_store_url
+from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.sql.databases import Databases
 from stockade.storage.sql.dependencies import (
@@ -85,6 +87,13 @@ if TYPE_CHECKING:
 
 _Model = TypeVar("_Model")
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
+_FAILURES: Final = (
+    "failure",
+    "failure_public",
+    "failure_authenticated",
+    "failure_address",
+    "failure_login",
+)
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
@@ -535,6 +544,8 @@ class Stockade:
     async def _stop(self) -> None:
         await self._wiring.close()
         self._sign_in.close()
+        if self._bans is not None:
+            await self._bans.close()
         await self._limiter.close()
         if self._attempts is not None and self._attempts is not self._limiter.store:
             await self._attempts.close()
@@ -623,13 +634,28 @@ class Stockade:
         limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
         if limits.dry_run:
             # What only counts refuses nobody for want of a store either.
-            limits = limits.model_copy(update={"failure": "open"})
+            limits = limits.model_copy(update=dict.fromkeys(_FAILURES, "open"))
+        store = self._limit_store(limits)
+        self._bans = self._make_bans(store, limits)
         return RateLimiter(
-            self._limit_store(limits),
+            store,
             settings=limits,
             events=self.events,
             clock=self._clock,
-            url=_reveal(self.settings.redis_url) or "memory://",
+            url=self._limit_store_url(limits),
+            bans=self._bans,
+        )
+
+    def _make_bans(self, store: LimitStore, limits: RateLimitingSettings) -> Bans | None:
+        if not self._limits_on or limits.ban_after is None or limits.dry_run:
+            return None
+        return Bans(
+            ban_store(store, clock=self._clock),
+            strikes=MemoryLimitStore(clock=self._clock, max_keys=limits.max_keys),
+            settings=limits,
+            spared=[str(each) for each in self.settings.web.trusted_proxies],
+            clock=self._clock,
+            events=self.events,
         )
 
     def _make_attempts(self) -> LimitStore | None:
@@ -641,8 +667,15 @@ class Stockade:
             return self._limiter.store
         return self._limit_store(limits.model_copy(update={"failure": "closed"}))
 
+    def _limit_store_url(self, limits: RateLimitingSettings) -> str:
+        return limit_store_url(
+            limits.store,
+            redis=_reveal(self.settings.redis_url),
+            database=_reveal(self.settings.database_url),
+        )
+
     def _limit_store(self, limits: RateLimitingSettings) -> LimitStore:
-        url = _reveal(self.settings.redis_url) or "memory://"
+        url = self._limit_store_url(limits)
         return guarded_limit_store(url, settings=limits, events=self.events, clock=self._clock)
 
     def _make_reader(self) -> RequestReader:

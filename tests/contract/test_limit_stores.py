@@ -9,21 +9,47 @@ import pytest
 from stockade.core.limits import LimitRule
 from stockade.rate_limiting import LimitRequest, LimitStore
 from stockade.storage import limit_store
+from stockade.storage.sql import make_engine, upgrade_schema
+from tests.servers import PostgresDatabase
 
 MINUTE = LimitRule(amount=5, window=60)
 HOUR = LimitRule(amount=8, window=3600)
 
 
 @pytest.fixture(
-    params=["memory", pytest.param("redis", marks=pytest.mark.redis)],
+    params=[
+        "memory",
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("cluster", marks=pytest.mark.redis),
+        pytest.param("asyncpg", marks=pytest.mark.postgres),
+        pytest.param("psycopg", marks=pytest.mark.postgres),
+    ],
 )
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[LimitStore]:
     """One store of each kind, empty."""
-    url = "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+    match request.param:
+        case "memory":
+            url = "memory://"
+        case "redis":
+            url = request.getfixturevalue("redis_url")
+        case "cluster":
+            url = request.getfixturevalue("redis_cluster")
+        case driver:
+            database: PostgresDatabase = request.getfixturevalue("postgres_database")
+            url = getattr(database, f"{driver}_url")
+            await make_tables(url)
     # A busy machine may hold up the loop for longer than the default allows.
     opened = limit_store(url, timeout=5.0)
+    await opened.reset("")
     yield opened
     await opened.close()
+
+
+async def make_tables(url: str) -> None:
+    """Make Stockade's tables in an empty database."""
+    engine = make_engine(url)
+    await upgrade_schema(engine)
+    await engine.dispose()
 
 
 def ask(key: str = "{a}x", rule: LimitRule = MINUTE) -> LimitRequest:

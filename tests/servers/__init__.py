@@ -2,7 +2,7 @@
 
 from tests.servers.postgres import PostgresDatabase, PostgresServer, run_postgres
 from tests.servers.process import ServerUnavailableError
-from tests.servers.redis import run_redis
+from tests.servers.redis import run_redis, run_redis_cluster
 
 __all__ = [
     "PostgresDatabase",
@@ -10,4 +10,5 @@ __all__ = [
     "ServerUnavailableError",
     "run_postgres",
     "run_redis",
+    "run_redis_cluster",
 ]

@@ -3,14 +3,16 @@
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import redis
 
 from tests.servers.process import (
+    START_TIMEOUT,
     ServerUnavailableError,
     free_port,
     guarded,
@@ -21,6 +23,7 @@ from tests.servers.process import (
 )
 
 URL_VARIABLE = "STOCKADE_TEST_REDIS_URL"
+_SLOTS = 16_384
 NAMES = ("valkey-server", "redis-server")
 
 
@@ -68,6 +71,59 @@ def run_redis() -> Iterator[str]:
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     with guarded(folder, [str(program), str(configuration)], lambda: answers(url)):
         yield url
+
+
+@contextmanager
+def run_redis_cluster(nodes: int = 3) -> Iterator[str]:
+    """Yield the URL of an empty cluster of primaries on this machine, ``redis+cluster://``.
+
+    Raises:
+        ServerUnavailableError: There is no server program, or it does not start.
+    """
+    program, password = find_server(), secrets.token_hex(16)
+    with ExitStack() as stack:
+        ports = [stack.enter_context(_run_node(program, password)) for _ in range(nodes)]
+        clients = [
+            stack.enter_context(redis.Redis(host="127.0.0.1", port=port, password=password))
+            for port, _ in ports
+        ]
+        share = _SLOTS // nodes
+        for number, client in enumerate(clients):
+            last = _SLOTS - 1 if number == nodes - 1 else (number + 1) * share - 1
+            client.execute_command("CLUSTER ADDSLOTSRANGE", number * share, last)
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+        for port, bus in ports[1:]:
+            clients[0].execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
+        deadline = time.monotonic() + START_TIMEOUT
+        while not all(_is_complete(client, nodes) for client in clients):
+            if time.monotonic() > deadline:
+                raise ServerUnavailableError("the nodes did not become a cluster")
+            time.sleep(0.05)
+        hosts = ",".join(f"127.0.0.1:{port}" for port, _ in ports)
+        yield f"redis+cluster://:{password}@{hosts}"
+
+
+@contextmanager
+def _run_node(program: Path, password: str) -> Iterator[tuple[int, int]]:
+    folder = make_folder("stockade-redis-")
+    program = _within_reach(program, folder)
+    port, bus = free_port(), free_port()
+    configuration = folder / "server.conf"
+    configuration.write_text(
+        f"bind 127.0.0.1\nport {port}\ncluster-enabled yes\ncluster-port {bus}\n"
+        f"requirepass {password}\ndir {folder}\nsave ''\nappendonly no\n",
+        encoding="utf-8",
+    )
+    hand_over(configuration)
+    url = f"redis://:{password}@127.0.0.1:{port}/0"
+    with guarded(folder, [str(program), str(configuration)], lambda: answers(url)):
+        yield port, bus
+
+
+def _is_complete(client: redis.Redis, nodes: int) -> bool:
+    found = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]  # as redis-py has it
+    lines = found if isinstance(found, dict) else {}
+    return lines.get("cluster_state") == "ok" and lines.get("cluster_known_nodes") == str(nodes)
 
 
 def answers(url: str) -> bool:

@@ -10,12 +10,14 @@ import typer
 import stockade
 from stockade.cli import (
     apikeys,
+    bans,
     check,
     database,
     demo,
     explain,
     fastapi_users,
     keys,
+    limits,
     reseal,
     row_security,
     users,
@@ -35,6 +37,8 @@ app = typer.Typer(
 app.command(name="check")(check.check)
 app.command(name="demo")(demo.demo)
 app.command(name="explain")(explain.explain)
+app.command(name="limits")(limits.limits)
+app.add_typer(bans.app, name="bans")
 app.add_typer(apikeys.app, name="apikeys")
 app.add_typer(database.app, name="db")
 keys.app.command(name="reseal")(reseal.reseal)

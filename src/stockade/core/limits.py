@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+FailurePolicy = Literal["closed", "open", "local"]
 
 
 class Strategy(StrEnum):
@@ -42,6 +45,7 @@ class LimitRule:
         strategy: How the bucket counts.
         unit: What is counted; of what is in flight, ``window`` is the length of a lease.
         terms: What is decided anew for each request; None where nothing is.
+        failure: What holds while the store is away; without it, what the settings say.
     """
 
     amount: int
@@ -52,6 +56,7 @@ class LimitRule:
     strategy: Strategy = Strategy.GCRA
     unit: Unit = Unit.REQUESTS
     terms: LimitTerms | None = None
+    failure: FailurePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,6 +195,11 @@ _KINDS = (
     EventKind(
         "rate_limiting.store_recovered", logging.INFO, "The store of the limits answers again."
     ),
+    EventKind(
+        "rate_limiting.ban_started",
+        logging.WARNING,
+        "An address or a caller was refused again and again and is banned for a while.",
+    ),
     EventKind("validation.refused", logging.INFO, "A request did not fit its schema."),
     EventKind(
         "validation.body_too_large",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 
 from stockade.core.dependencies import PolicyMark
-from stockade.core.limits import Exemption, LimitRule, LimitTerms, Unit
+from stockade.core.limits import Exemption, FailurePolicy, LimitRule, LimitTerms, Unit
 from stockade.core.policy import Policy
 from stockade.errors import ConfigurationError, RateLimitedError
 from stockade.rate_limiting.keys import verify_function
 from stockade.rate_limiting.rules import in_flight_rule, is_text, parse_rules
+from stockade.rate_limiting.settings import with_failure
 from stockade.rate_limiting.terms import make_rules, make_terms, strategy_of
 from stockade.rate_limiting.unenforced import watch_for_applications_without_stockade
 
@@ -30,6 +31,7 @@ def rate_limit(
     count: Literal["all", "failures"] | Collection[int] = "all",
     strategy: str = "gcra",
     message: str | None = None,
+    failure: FailurePolicy | None = None,
 ) -> PolicyMark:
     """Limit an endpoint or a router, in place of the default limits.
 
@@ -50,10 +52,14 @@ def rate_limit(
             that does not count all of them stands beside the default ones.
         strategy: ``gcra``, ``fixed-window``, ``sliding-window-counter`` or ``moving-window``.
         message: What the client is told when it is refused.
+        failure: What holds while the store is away: ``closed``, ``open`` or ``local``; without it,
+            what the settings say for this kind of route.
 
     Raises:
         ConfigurationError: The notation, a number or a function is wrong; raised at import.
     """
+    if failure not in {None, *get_args(FailurePolicy)}:
+        raise ConfigurationError("the failure policy of a limit is closed, open or local")
     rules: list[LimitRule] = []
     terms = make_terms(cost=cost, count=count, message=message)
     if text is not None:
@@ -73,7 +79,8 @@ def rate_limit(
         raise ConfigurationError("rate_limit needs a limit: @rate_limit('100/minute')")
     named = text if isinstance(text, str) else ", ".join(filter(None, [messages, str(in_flight)]))
     watch_for_applications_without_stockade()
-    return PolicyMark(Policy(limits=tuple(rules), origins=(f"rate_limit({named!r})",)))
+    bound = with_failure(tuple(rules), failure)
+    return PolicyMark(Policy(limits=bound, origins=(f"rate_limit({named!r})",)))
 
 
 def unlimited(reason: str, *, when: Callable[..., object] | None = None) -> PolicyMark:

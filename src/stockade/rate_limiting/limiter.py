@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from math import ceil
 from typing import Any, Final
@@ -13,6 +14,7 @@ from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
 from stockade.errors import RateLimitedError, StoreError, UnavailableError
 from stockade.events import EventLog
+from stockade.rate_limiting.bans import Bans
 from stockade.rate_limiting.compat import Limiter
 from stockade.rate_limiting.dependencies import connection_of
 from stockade.rate_limiting.gcra import MICROSECONDS
@@ -37,7 +39,7 @@ from stockade.rate_limiting.models import (
 )
 from stockade.rate_limiting.planning import Planner, RouteBinder
 from stockade.rate_limiting.questions import Questions
-from stockade.rate_limiting.settings import RateLimitingSettings
+from stockade.rate_limiting.settings import RateLimitingSettings, with_failure
 
 Scope = MutableMapping[str, Any]
 # When a place becomes free is not known; a second is the least that Retry-After can say.
@@ -53,6 +55,7 @@ class RateLimiter:
         events: Where refusals are recorded, with the names of the limits that were used up.
         clock: Source of time, the store's.
         url: Address of the store, for what a slowapi-style limiter says of it.
+        bans: Who is banned; without it, nobody ever is.
     """
 
     def __init__(
@@ -63,7 +66,9 @@ class RateLimiter:
         events: EventLog,
         clock: Clock | None = None,
         url: str = "memory://",
+        bans: Bans | None = None,
     ) -> None:
+        self._bans = bans
         self._store = store
         self._clock = clock or SystemClock()
         self._legacy = settings.legacy_headers
@@ -118,6 +123,8 @@ class RateLimiter:
         """
         if not self._enabled or policy.unlimited:
             return RoutePlan()
+        failure = self._settings.failure_of(login=login, needs_principal=policy.needs_principal)
+        policy = replace(policy, limits=with_failure(policy.limits, failure))
         planner = Planner(self._store, self._defaults, self._questions)
         return planner.plan(policy, route=route, login=login, websocket=websocket)
 
@@ -266,9 +273,12 @@ class RateLimiter:
         await self._store.close()
 
     async def _acquire(self, limits: CompiledLimits, keys: Sequence[str]) -> Sequence[LimitState]:
-        return await self._store.acquire(
+        states = await self._store.acquire(
             [LimitRequest(key, limit.rule) for key, limit in zip(keys, limits.limits, strict=True)]
         )
+        if self._bans is not None:
+            self._bans.note_refusals(keys, states)
+        return states
 
     def _refuse(
         self,
@@ -343,6 +353,8 @@ class RateLimiter:
             else:
                 subject = address_key(exchange.client, self._prefix)
             keys.append(f"{{{subject}}}{limit.suffix}")
+        if self._bans is not None:
+            self._bans.require_free(keys)
         return keys
 
 

@@ -9,12 +9,13 @@ from math import ceil
 from typing import Final, TypeVar, assert_never
 
 from stockade.core.clock import Clock
+from stockade.core.limits import FailurePolicy
 from stockade.errors import StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.breaker import CircuitBreaker
 from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, RefundStore
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
-from stockade.rate_limiting.settings import FailurePolicy, RateLimitingSettings
+from stockade.rate_limiting.settings import RateLimitingSettings
 
 # A timer that fires after twice its time says that this process was held up, by a handler that
 # blocks the event loop or by its start, and nothing about the store: it is asked once more. At
@@ -27,13 +28,14 @@ class ResilientStore:
     """Put a time limit, a circuit breaker and a declared failure policy around a store.
 
     Whatever the store does, a request waits for it no longer than ``timeout``; after some failures
-    in a row it is not asked at all for ``cooldown``. One event says that it failed and one that it
-    answers again, not one for each request.
+    in a row it is not asked at all for ``cooldown``. Then each limit falls under a policy of its
+    own, and one that is ``closed`` refuses the request. One event says that the store failed and
+    one that it answers again, not one for each request.
 
     Args:
         store: The store that may be away.
         local: Store in this process, used under the policy ``local``; it must be bounded.
-        settings: Policy, timeout and breaker.
+        settings: Policy of limits that have none of their own, timeout and breaker.
         clock: Source of time.
         events: Where failure and recovery are recorded.
     """
@@ -73,7 +75,7 @@ class ResilientStore:
         """Ask the store, or apply the failure policy.
 
         Raises:
-            UnavailableError: The store is away and the policy is ``closed``.
+            UnavailableError: The store is away and the policy of a limit is ``closed``.
         """
         if not self._breaker.admits():
             return await self._fall_back(requests)
@@ -224,25 +226,19 @@ class ResilientStore:
     async def _fall_back(
         self, requests: Sequence[LimitRequest], *, cause: Exception | None = None
     ) -> Sequence[LimitState]:
-        match self._policy:
-            case "closed":
-                raise UnavailableError(
-                    reason="rate_limiting.store_away", retry_after=self._retry_after
-                ) from cause
-            case "open":
-                return [
-                    LimitState(
-                        allowed=True,
-                        remaining=request.rule.amount,
-                        retry_after=0.0,
-                        reset_after=0.0,
-                    )
-                    for request in requests
-                ]
-            case "local":
-                return await self._local.acquire(requests)
-            case unknown:
-                assert_never(unknown)
+        policies = [request.rule.failure or self._policy for request in requests]
+        if "closed" in policies:
+            raise UnavailableError(
+                reason="rate_limiting.store_away", retry_after=self._retry_after
+            ) from cause
+        counted = [
+            request for request, policy in zip(requests, policies, strict=True) if policy == "local"
+        ]
+        states = iter(await self._local.acquire(counted) if counted else ())
+        return [
+            next(states) if policy == "local" else _full(request)
+            for request, policy in zip(requests, policies, strict=True)
+        ]
 
     def _note_failure(self, error: Exception) -> None:
         self._breaker.fail()
@@ -259,3 +255,8 @@ class ResilientStore:
         if not self._healthy:
             self._healthy = True
             self._events.emit("rate_limiting.store_recovered")
+
+
+def _full(request: LimitRequest) -> LimitState:
+    """Return how a bucket stands that nobody counts."""
+    return LimitState(allowed=True, remaining=request.rule.amount, retry_after=0.0, reset_after=0.0)

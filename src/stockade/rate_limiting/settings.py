@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from stockade.core.limits import Unit
+from stockade.core.limits import FailurePolicy, LimitRule, Unit
 from stockade.errors import ConfigurationError
 from stockade.rate_limiting.keys import IPV6_PREFIX
 from stockade.rate_limiting.models import DefaultRules
 from stockade.rate_limiting.rules import in_flight_rule, parse_rules
 
-FailurePolicy = Literal["closed", "open", "local"]
+StoreKind = Literal["auto", "memory", "redis", "database"]
 
 
 class RateLimitingSettings(BaseModel):
@@ -69,9 +70,48 @@ class RateLimitingSettings(BaseModel):
         le=128,
         description="Bits of an IPv6 address that name one client.",
     )
+    store: StoreKind = Field(
+        default="auto",
+        description="Where limits are counted: memory, redis, database (PostgreSQL), or auto: Redis"
+        " if there is one, else memory.",
+    )
     failure: FailurePolicy = Field(
         default="closed",
         description="While the store is away: closed (refuse), open, or local (count in process).",
+    )
+    failure_public: FailurePolicy | None = Field(
+        default=None, description="The same for limits of open routes; unset, as `failure`."
+    )
+    failure_authenticated: FailurePolicy | None = Field(
+        default=None,
+        description="The same for limits of routes that need a caller; unset, as `failure`.",
+    )
+    failure_address: FailurePolicy | None = Field(
+        default=None, description="The same for the limit `address`; unset, as `failure`."
+    )
+    failure_login: FailurePolicy = Field(
+        default="closed",
+        description="The same for limits of routes that take a password; sign-in itself is always"
+        " closed.",
+    )
+    ban_after: int | None = Field(
+        default=None,
+        ge=3,
+        le=100_000,
+        description="Refusals within `ban_window`, in one process, after which an address or a"
+        " caller is banned; unset, nobody is.",
+    )
+    ban_window: int = Field(
+        default=600, ge=10, le=86_400, description="Seconds within which refusals are counted."
+    )
+    ban_first: float = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="Seconds of the first ban; each further one lasts twice as long.",
+    )
+    ban_longest: float = Field(
+        default=86_400, ge=1, le=2_592_000, description="Seconds of the longest ban."
     )
     timeout: float = Field(
         default=0.05, gt=0, le=5, description="Seconds within which the store must answer."
@@ -103,13 +143,29 @@ class RateLimitingSettings(BaseModel):
 
     def default_rules(self) -> DefaultRules:
         """Return the default limits as rules."""
+        address = parse_rules(self.address, scope="stockade:address")
         return DefaultRules(
-            public=parse_rules(self.public),
-            authenticated=parse_rules(self.authenticated),
-            programs=parse_rules(self.programs),
-            address=parse_rules(self.address, scope="stockade:address"),
-            login=parse_rules(self.login),
+            public=with_failure(parse_rules(self.public), self.failure_public),
+            authenticated=with_failure(parse_rules(self.authenticated), self.failure_authenticated),
+            programs=with_failure(parse_rules(self.programs), self.failure_authenticated),
+            address=with_failure(address, self.failure_address),
+            login=with_failure(parse_rules(self.login), self.failure_login),
             messages=parse_rules(self.messages, unit=Unit.MESSAGES),
             connections=(in_flight_rule(self.connections),),
             redirects=parse_rules(self.public, scope="stockade:redirects"),
         )
+
+    def failure_of(self, *, login: bool, needs_principal: bool) -> FailurePolicy | None:
+        """Return the failure policy of the limits of a kind of routes."""
+        if login:
+            return self.failure_login
+        return self.failure_authenticated if needs_principal else self.failure_public
+
+
+def with_failure(
+    rules: tuple[LimitRule, ...], failure: FailurePolicy | None
+) -> tuple[LimitRule, ...]:
+    """Set the failure policy of rules that have none of their own."""
+    return tuple(
+        rule if rule.failure is not None else replace(rule, failure=failure) for rule in rules
+    )

@@ -9,9 +9,12 @@ from stockade.core import SystemClock
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog
 from stockade.rate_limiting import RateLimitingSettings, ResilientStore
+from stockade.rate_limiting.settings import StoreKind
 from stockade.storage import guarded_limit_store, limit_store
+from stockade.storage.limits import limit_store_url
 from stockade.storage.memory import MemoryLimitStore
 from stockade.storage.redis import RedisLimitStore
+from stockade.storage.sql.limits import SQLLimitStore
 
 
 @pytest.mark.parametrize(
@@ -21,6 +24,9 @@ from stockade.storage.redis import RedisLimitStore
         ("redis://127.0.0.1:1/0", RedisLimitStore),
         ("rediss://127.0.0.1:1/0", RedisLimitStore),
         ("unix:///nowhere.sock", RedisLimitStore),
+        ("postgresql://u:p@127.0.0.1:1/x", SQLLimitStore),
+        ("postgres://u:p@127.0.0.1:1/x", SQLLimitStore),
+        ("postgresql+psycopg://u:p@127.0.0.1:1/x", SQLLimitStore),
     ],
 )
 def test_known_addresses(url: str, kind: type[object]) -> None:
@@ -48,6 +54,29 @@ def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         limit_store(url)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "redis", "expected"),
+    [
+        ("auto", None, "memory://"),
+        ("auto", "redis://r", "redis://r"),
+        ("memory", "redis://r", "memory://"),
+        ("redis", "redis://r", "redis://r"),
+        ("database", "redis://r", "postgresql://d"),
+    ],
+)
+def test_settings_choose_the_store(kind: StoreKind, redis: str | None, expected: str) -> None:
+    """The kind says which of the addresses is taken."""
+    assert limit_store_url(kind, redis=redis, database="postgresql://d") == expected
+
+
+@pytest.mark.parametrize("kind", ["redis", "database"])
+def test_a_store_without_an_address_stops_the_start(kind: StoreKind) -> None:
+    """A store that was asked for is never replaced by memory."""
+    with pytest.raises(ConfigurationError) as caught:
+        limit_store_url(kind, redis=None, database=None)
+    assert f"STOCKADE_{kind.upper()}_URL" in str(caught.value)
 
 
 def test_a_store_that_can_fail_is_guarded() -> None:

@@ -1,23 +1,23 @@
-"""Keep buckets in Redis or Valkey: one script decides, one round trip asks for all that waits.
-
-Requests that arrive while an answer is under way wait in a queue and are sent together, so a busy
-process makes few large trips instead of many small ones. A request alone is sent at once.
-"""
+"""Keep buckets in Redis or Valkey: one script decides, one round trip asks for all that waits."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Self
+from typing import NamedTuple, Self
 
 from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError, StoreError
+from stockade.rate_limiting.bans import Ban, BanTerms
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.rate_limiting.observation import Bucket, fullest
+from stockade.storage.batching import Batcher, read_states
+from stockade.storage.redis.addresses import open_client
+from stockade.storage.redis.bans import ADD_BAN, ENDS, LIFT_BAN, LIST_BANS, TIMES
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
-from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, unpack
+from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack
 from stockade.storage.redis.windows import (
     TAKE_WINDOWS,
     TAKE_WINDOWS_SHA,
@@ -26,22 +26,30 @@ from stockade.storage.redis.windows import (
 )
 
 try:
-    from redis.asyncio import ConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import NoScriptError, RedisError
+    from redis.asyncio import Redis
+    from redis.asyncio.cluster import RedisCluster
+    from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 except ImportError as error:
     raise ConfigurationError(
         "the Redis driver is not installed: pip install 'stockade[redis]'"
     ) from error
 
-# The script holds up the server while it runs: 64 requests take it about half a millisecond.
-_MOST_TOGETHER: Final = 64
+# What redis-py raises for an answer that is no RESP, or not the answer to what was asked.
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
+# Keys that are read at a time where all of them are looked at.
+_PAGE = 1000
 # Connections for what is not counted: places and what goes back.
-_OTHER_TRIPS: Final = 4
+_OTHER_TRIPS = 4
 _GLOB = re.compile(r"([*?\[\]\\^-])")
 
-_Waiting = tuple[Sequence[LimitRequest], asyncio.Future[Sequence[LimitState]]]
+
+class Call(NamedTuple):
+    """One call of a script."""
+
+    script: str
+    name: str
+    keys: list[str]
+    arguments: list[int]
 
 
 class RedisLimitStore:
@@ -51,46 +59,39 @@ class RedisLimitStore:
         client: Client of redis-py, with timeouts; it is closed with the store.
         prefix: What every key starts with.
         trips: Round trips under way at most; the client needs some connections more.
+        others: Clients that are closed with it, such as those of Sentinels.
     """
 
-    def __init__(self, client: Redis, *, prefix: str = "stockade:limits:", trips: int = 4) -> None:
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        *,
+        prefix: str = "stockade:limits:",
+        trips: int = 4,
+        others: Sequence[Redis] = (),
+    ) -> None:
         self._client = client
         self._prefix = prefix
-        self._trips = trips
-        self._queue: deque[_Waiting] = deque()
-        self._senders: set[asyncio.Task[None]] = set()
-        self._sending = 0  # Not their number: a sender that has left its loop counts no more.
-        self._closed = False
+        self._others = tuple(others)
+        self._batcher = Batcher(self._run, away=_away, trips=trips)
         # They wait in line, or many at once would ask for more connections than there are.
         self._turn = asyncio.Semaphore(_OTHER_TRIPS)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
-        """Build a store from ``redis://``, ``rediss://`` or ``unix://``.
+        """Build a store from the address of a server or of Sentinels.
 
         Args:
-            url: Address of the server; may hold a password.
+            url: Address as `stockade.storage.redis.addresses.open_client` takes it; may hold a
+                password.
             timeout: Seconds for connecting and for an answer.
             trips: Round trips under way at most.
 
         Raises:
             ConfigurationError: The address is malformed.
         """
-        try:
-            pool: ConnectionPool = ConnectionPool.from_url(
-                url,
-                # Trips are bounded here; the rest is room for checks of health and resets.
-                max_connections=trips + 8,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                # A script that has been sent may have run: to send it again would charge twice and
-                # wait twice.
-                retry=Retry(NoBackoff(), 0),
-            )
-        except (ValueError, TypeError, RedisError):
-            # The driver's message may quote the address, and with it the password.
-            raise ConfigurationError("the address of the Redis server is malformed") from None
-        return cls(Redis.from_pool(pool), trips=trips)
+        opened = open_client(url, timeout=timeout, trips=trips)
+        return cls(opened.client, trips=trips, others=opened.others)
 
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Take from all buckets, or from none where one of them has too little.
@@ -98,14 +99,7 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        if self._closed:
-            raise _away(None)
-        if self._sending < self._trips and not self._queue:
-            return await self._send_alone(requests)
-        answer: asyncio.Future[Sequence[LimitState]] = asyncio.get_running_loop().create_future()
-        self._queue.append((requests, answer))
-        self._start_sender()
-        return await answer
+        return await self._batcher.acquire(requests)
 
     @property
     def strategies(self) -> frozenset[Strategy]:
@@ -118,7 +112,7 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        async with self._turn, _errors(), self._client.pipeline(transaction=False) as pipeline:
+        async with self._turn, store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for refund in refunds:
                 pipeline.eval(GIVE_BACK, 1, f"{self._prefix}{refund.key}", str(refund.amount))
             await pipeline.execute()
@@ -135,7 +129,7 @@ class RedisLimitStore:
             StoreError: The server could not answer.
         """
         name, lifetime = f"{self._prefix}{key}", str(int(seconds * 1000))
-        async with self._turn, _errors():
+        async with self._turn, store_errors():
             return bool(await self._client.eval(HOLD, 1, name, token, str(limit), lifetime))
 
     async def renew(self, leases: Sequence[tuple[str, str]], *, seconds: float) -> None:
@@ -145,7 +139,7 @@ class RedisLimitStore:
             StoreError: The server could not answer.
         """
         lifetime = str(int(seconds * 1000))
-        async with self._turn, _errors(), self._client.pipeline(transaction=False) as pipeline:
+        async with self._turn, store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for key, token in leases:
                 pipeline.eval(RENEW, 1, f"{self._prefix}{key}", token, lifetime)
             await pipeline.execute()
@@ -156,8 +150,72 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        async with self._turn, _errors():
+        async with self._turn, store_errors():
             await self._client.zrem(f"{self._prefix}{key}", token)
+
+    async def add_ban(self, subject: str, terms: BanTerms) -> Ban:
+        """Ban somebody, longer than the last time; one who is banned stays so for as long as he is.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        first, longest = (str(int(each * 1000)) for each in (terms.first, terms.longest))
+        async with store_errors():
+            reply = await self._client.eval(ADD_BAN, 2, ENDS, TIMES, subject, first, longest)
+            left, times = (int(part) for part in reply.split())
+        return Ban(subject, left / 1000, times)
+
+    async def list_bans(self) -> list[Ban]:
+        """Return the bans that have not ended.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with store_errors():
+            found = await self._client.eval(LIST_BANS, 2, ENDS, TIMES)
+            lines = [each.decode() if isinstance(each, bytes) else each for each in found]
+            parts = [line.split(" ", 2) for line in lines]
+            return [Ban(subject, int(left) / 1000, int(times)) for left, times, subject in parts]
+
+    async def lift_ban(self, subject: str) -> bool:
+        """End a ban and forget the earlier ones; False where there was none.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        async with store_errors():
+            return bool(await self._client.eval(LIFT_BAN, 2, ENDS, TIMES, subject))
+
+    async def list_buckets(self, *, most: int) -> list[Bucket]:
+        """Return the buckets that are used up most, those first.
+
+        Raises:
+            StoreError: The server could not answer.
+        """
+        pattern = escape(self._prefix) + "*"
+        found: list[Bucket] = []
+        page: list[str] = []
+        async with store_errors():
+            async for key in self._client.scan_iter(match=pattern, count=_PAGE, _type="STRING"):
+                page.append(key.decode() if isinstance(key, bytes) else key)
+                if len(page) == _PAGE:
+                    found = fullest([*found, *await self._read_buckets(page)], most)
+                    page = []
+            return fullest([*found, *await self._read_buckets(page)], most)
+
+    async def _read_buckets(self, keys: Sequence[str]) -> list[Bucket]:
+        if not keys:
+            return []
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.pttl(key)
+            left = await pipeline.execute()
+        # A bucket lives until it is full; one that has gone meanwhile has a number below zero.
+        return [
+            Bucket(key.removeprefix(self._prefix), milliseconds / 1000)
+            for key, milliseconds in zip(keys, left, strict=True)
+            if milliseconds > 0
+        ]
 
     async def reset(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this; the empty prefix forgets them all.
@@ -165,8 +223,8 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        pattern = _GLOB.sub(r"\\\1", f"{self._prefix}{prefix}") + "*"
-        async with _errors():
+        pattern = escape(f"{self._prefix}{prefix}") + "*"
+        async with store_errors():
             async for key in self._client.scan_iter(match=pattern, count=1000):
                 await self._client.unlink(key)
 
@@ -176,90 +234,59 @@ class RedisLimitStore:
         Raises:
             StoreError: It does not.
         """
-        async with _errors():
+        async with store_errors():
             await self._client.ping()
 
     async def close(self) -> None:
         """Give up what is under way and close all connections; a later request opens new ones."""
-        self._closed = True
-        for sender in tuple(self._senders):
-            sender.cancel()
-        await asyncio.gather(*self._senders, return_exceptions=True)
-        _fail([self._queue.popleft() for _ in range(len(self._queue))], _away(None))
+        await self._batcher.close()
+        await self._disconnect()
+        for client in self._others:
+            await client.aclose()
+        self._batcher.reopen()
+
+    async def _disconnect(self) -> None:
         await self._client.aclose()
-        await self._client.connection_pool.disconnect()
-        self._closed = False
-
-    async def _send_alone(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
-        self._sending += 1
-        try:
-            (states,) = await self._run([requests])
-        finally:
-            self._sending -= 1
-            self._start_sender()
-        return states
-
-    def _start_sender(self) -> None:
-        """Send what has queued up, in a task of its own.
-
-        A caller that is cancelled must not cancel the others whose requests it has sent along.
-        """
-        if self._queue and self._sending < self._trips and not self._closed:
-            self._sending += 1
-            sender = asyncio.create_task(self._send_all())
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
-
-    async def _send_all(self) -> None:
-        try:
-            while batch := self._next_batch():
-                await self._send(batch)
-        finally:
-            self._sending -= 1
-
-    async def _send(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            replies = await self._run([requests for requests, _ in batch])
-        except asyncio.CancelledError as error:
-            _fail(batch, _away(error))
-            raise
-        except Exception as error:  # Whatever it is, those who wait must hear of it.  # noqa: BLE001
-            _fail(batch, error)
-        else:
-            for (_, answer), states in zip(batch, replies, strict=True):
-                if not answer.done():
-                    answer.set_result(states)
-
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < _MOST_TOGETHER:
-            waiting = self._queue.popleft()
-            # Where the caller has gone away meanwhile, nothing is taken.
-            if not waiting[1].done():
-                batch.append(waiting)
-        return batch
+        if isinstance(self._client, Redis):
+            await self._client.connection_pool.disconnect()
 
     async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
-        script, name = TAKE, TAKE_SHA
-        if names_windows(batch):
-            script, name = TAKE_WINDOWS, TAKE_WINDOWS_SHA
-            keys, arguments = pack_windows(batch, prefix=self._prefix)
-        else:
-            keys, arguments = pack(batch, prefix=self._prefix)
-        async with _errors():
+        call = make_call(batch, prefix=self._prefix)
+        async with store_errors():
             try:
-                reply = await self._client.evalsha(name, len(keys), *keys, *arguments)
+                reply = await self._client.evalsha(
+                    call.name, len(call.keys), *call.keys, *call.arguments
+                )
             except NoScriptError:
                 # The server has been restarted; this call brings the script along.
-                reply = await self._client.eval(script, len(keys), *keys, *arguments)
-        return unpack(reply, batch)
+                reply = await self._client.eval(
+                    call.script, len(call.keys), *call.keys, *call.arguments
+                )
+        return read_states(reply, batch)
+
+
+def make_call(batch: Sequence[Sequence[LimitRequest]], *, prefix: str) -> Call:
+    """Write a batch as a call of the script that decides about it."""
+    if names_windows(batch):
+        return Call(TAKE_WINDOWS, TAKE_WINDOWS_SHA, *pack_windows(batch, prefix=prefix))
+    return Call(TAKE, TAKE_SHA, *pack(batch, prefix=prefix))
+
+
+def escape(text: str) -> str:
+    """Write a text as a pattern that fits nothing else."""
+    return _GLOB.sub(r"\\\1", text)
 
 
 @asynccontextmanager
-async def _errors() -> AsyncIterator[None]:
+async def store_errors() -> AsyncIterator[None]:
+    """Turn the driver's errors into `StoreError`.
+
+    Raises:
+        StoreError: The server could not answer.
+    """
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, RedisClusterException, OSError, TimeoutError, *_NONSENSE) as error:
         raise _away(error) from error
 
 
@@ -267,11 +294,3 @@ def _away(cause: BaseException | None) -> StoreError:
     error = StoreError("the Redis store of the limits did not answer")
     error.__cause__ = cause
     return error
-
-
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
-    for _, answer in batch:
-        if not answer.done():
-            # Each gets an error of its own, since raising one changes it.
-            own = _away(error.__cause__) if isinstance(error, StoreError) else error
-            answer.set_exception(own)

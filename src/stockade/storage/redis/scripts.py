@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
-from stockade.rate_limiting.models import LimitRequest, LimitState
+from stockade.rate_limiting.gcra import interval_of
+from stockade.rate_limiting.models import LimitRequest
 
 # Arguments: how many requests there are, how many keys each has, then interval, amount and cost of
 # each key. The reply is one text of numbers, four for each key, since the driver reads one text far
@@ -91,20 +91,3 @@ def pack(batch: Sequence[Sequence[LimitRequest]], *, prefix: str) -> tuple[list[
             keys.append(f"{prefix}{request.key}")
             rules += (interval_of(rule), rule.amount, rule.cost)
     return keys, [len(batch), *map(len, batch), *rules]
-
-
-def unpack(reply: bytes | str, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
-    """Read the script's reply: the states of each request."""
-    numbers = iter(map(int, reply.split()))
-    return [
-        [
-            LimitState(
-                allowed=next(numbers) == 1,
-                remaining=next(numbers),
-                retry_after=next(numbers) / MICROSECONDS,
-                reset_after=next(numbers) / MICROSECONDS,
-            )
-            for _ in requests
-        ]
-        for requests in batch
-    ]

@@ -20,6 +20,7 @@ _ASYNC_DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
 }
+_POSTGRESQL = frozenset({"postgresql", "postgres"})
 
 
 def make_engine(url: str) -> AsyncEngine:
@@ -32,10 +33,39 @@ def make_engine(url: str) -> AsyncEngine:
         ConfigurationError: The address can't be read, or its driver is not installed; the message
             never repeats it.
     """
+    engine = _create(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def make_limit_engine(url: str, *, connections: int) -> AsyncEngine:
+    """Make an engine for limits: each statement is one trip, and commits by itself.
+
+    A connection is not asked whether it still lives before it is used: whoever finds it gone falls
+    under the failure policy, and the pool is made anew.
+
+    Args:
+        url: Address of the database; may hold a password.
+        connections: Connections at most.
+
+    Raises:
+        ConfigurationError: As `make_engine`, or the database is not PostgreSQL.
+    """
+    if url.partition(":")[0].partition("+")[0] not in _POSTGRESQL:
+        raise ConfigurationError(
+            "limits are counted in PostgreSQL, in Redis or in memory, not in another database"
+        )
+    return _create(
+        url, isolation_level="AUTOCOMMIT", pool_size=connections, pool_reset_on_return=None
+    )
+
+
+def _create(url: str, **options: Any) -> AsyncEngine:  # noqa: ANN401 - SQLAlchemy's options
     try:
         parsed = _with_async_driver(make_url(url))
         # An error of the driver would otherwise repeat what was written: addresses, hashes.
-        engine = create_async_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        return create_async_engine(parsed, hide_parameters=True, **options)
     except (ArgumentError, NoSuchModuleError, ValueError):
         message = (
             "the database URL can't be read: use sqlite:///path or "
@@ -49,9 +79,6 @@ def make_engine(url: str) -> AsyncEngine:
             "'stockade[postgresql]'"
         )
         raise ConfigurationError(message) from error
-    if parsed.get_backend_name() == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    return engine
 
 
 def _with_async_driver(url: URL) -> URL:

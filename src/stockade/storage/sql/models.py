@@ -271,3 +271,33 @@ class SpentRow(Base):
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class LimitRow(Base):
+    """A bucket of a limit; used in PostgreSQL alone, where its table is unlogged."""
+
+    __tablename__ = "stockade_limits"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    # Microseconds since 1970 at which the bucket is full again.
+    full_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class LimitPlaceRow(Base):
+    """A place that something in flight holds."""
+
+    __tablename__ = "stockade_limit_places"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    ends_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class LimitBanRow(Base):
+    """Somebody who is shut out, or was a while ago."""
+
+    __tablename__ = "stockade_limit_bans"
+
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    times: Mapped[int] = mapped_column(Integer)
+    ends_at: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,380 @@
+"""Expect a real PostgreSQL to count exactly, to be asked once, and to stay small."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+
+from stockade.core.limits import LimitRule, Strategy
+from stockade.errors import ConfigurationError, StoreError
+from stockade.rate_limiting import LimitRequest, LimitState
+from stockade.rate_limiting.models import Refund
+from stockade.storage import limit_store
+from stockade.storage.sql import make_engine, upgrade_schema
+from stockade.storage.sql.limits import SQLLimitStore
+from tests.servers import PostgresDatabase
+from tests.unit.rate_limiting.reference import SECOND, Reference
+
+pytestmark = pytest.mark.postgres
+
+RULE = LimitRule(amount=5, window=3600)
+START = 1_000_000 * SECOND
+
+
+async def make_tables(url: str) -> None:
+    """Make Stockade's tables in an empty database."""
+    engine = make_engine(url)
+    await upgrade_schema(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def url(postgres_database: PostgresDatabase) -> str:
+    """Address of a database with Stockade's tables."""
+    await make_tables(postgres_database.dsn)
+    return postgres_database.dsn
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[SQLLimitStore]:
+    """A store over it."""
+    opened = SQLLimitStore.from_url(url, timeout=10.0)
+    yield opened
+    await opened.close()
+
+
+def ask(key: str = "{a}x", rule: LimitRule = RULE) -> LimitRequest:
+    """Ask for one unit."""
+    return LimitRequest(key, rule)
+
+
+async def passes(store: SQLLimitStore, *requests: LimitRequest) -> bool:
+    """Tell whether a request passes."""
+    return all(state.allowed for state in await store.acquire(requests))
+
+
+def query(url: str, statement: str) -> list[tuple[object, ...]]:
+    """Run a statement beside the store."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+class Bench:
+    """A store whose clock is set by hand."""
+
+    def __init__(self, url: str) -> None:
+        self.runner = asyncio.Runner()
+        self.runner.run(make_tables(url))
+        self._clock = psycopg.connect(url, autocommit=True)
+        self._clock.execute("CREATE TABLE test_clock (at timestamptz)")
+        self._clock.execute("INSERT INTO test_clock VALUES (now())")
+        row = self._clock.execute(
+            "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'stockade_take_limits'"
+        ).fetchone()
+        assert row is not None
+        changed = row[0].replace("clock_timestamp()", "(SELECT at FROM test_clock)")
+        assert changed != row[0]
+        self._clock.execute(changed.encode())
+        self._store = SQLLimitStore.from_url(url, timeout=10.0)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.runner.run(self._store.reset(""))
+
+    def acquire(self, now: int, requests: list[LimitRequest]) -> list[tuple[bool, int, int]]:
+        """Ask at a moment; return for each limit whether it passed, what remains and the wait."""
+        self._clock.execute(
+            "UPDATE test_clock SET at = timestamptz 'epoch' + %s * interval '1 microsecond'",
+            [now],
+        )
+        states = self.runner.run(self._acquire(requests))
+        return [
+            (state.allowed, state.remaining, round(state.retry_after * SECOND)) for state in states
+        ]
+
+    async def _acquire(self, requests: list[LimitRequest]) -> list[LimitState]:
+        return list(await self._store.acquire(requests))
+
+    def close(self) -> None:
+        """End it."""
+        self.runner.run(self._store.close())
+        self.runner.close()
+        self._clock.close()
+
+
+@pytest.fixture
+def bench(postgres_database: PostgresDatabase) -> Iterator[Bench]:
+    """A store whose clock is set by hand."""
+    made = Bench(postgres_database.dsn)
+    yield made
+    made.close()
+
+
+steps = st.integers(min_value=0, max_value=640).map(lambda n: n * 15_625)
+RULES = [
+    LimitRule(amount=4, window=7),
+    LimitRule(amount=3, window=1),
+    LimitRule(amount=9, window=60),
+]
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    asked=st.lists(
+        st.tuples(
+            steps,
+            st.lists(st.integers(min_value=0, max_value=2), min_size=1, max_size=5),
+            st.integers(min_value=1, max_value=3),
+        ),
+        max_size=20,
+    )
+)
+def test_it_counts_as_the_reference_does(
+    bench: Bench, asked: list[tuple[int, list[int], int]]
+) -> None:
+    """What passes, and how long the rest waits, is what a slow and exact reference says."""
+    bench.reset()
+    references = [Reference(rule) for rule in RULES]
+    now = START
+    for step, chosen, cost in asked:
+        now += step
+        taken = [0] * len(RULES)
+        expected = []
+        for number in chosen:
+            fits = references[number].fits(now, taken[number] + cost)
+            taken[number] += cost if fits else 0
+            expected.append(fits)
+        requests = [
+            LimitRequest(f"{{a}}{number}", replace(RULES[number], cost=cost)) for number in chosen
+        ]
+        found = bench.acquire(now, requests)
+        assert [passed for passed, _, _ in found] == expected
+        if all(expected):
+            for number in chosen:
+                references[number].take(now, cost)
+        elif len(chosen) == 1 and cost <= RULES[chosen[0]].amount:
+            reference, wait = references[chosen[0]], found[0][2]
+            assert reference.fits(now + wait, cost)
+            assert not reference.fits(now + wait - 1, cost)
+
+
+def test_a_clock_that_goes_back(bench: Bench) -> None:
+    """A clock that is set back gives nothing away, and refuses no longer than a window."""
+    rule = LimitRule(amount=3, window=10)
+    for _ in range(3):
+        bench.acquire(START, [ask(rule=rule)])
+    ((passed, _, wait),) = bench.acquire(START - 500 * SECOND, [ask(rule=rule)])
+    assert not passed
+    assert wait <= 10 * SECOND
+
+
+async def test_a_request_is_one_statement(store: SQLLimitStore) -> None:
+    """However many limits a request has, the server is asked once, without a transaction."""
+    await store.acquire([ask()])
+    seen: list[str] = []
+    event.listen(
+        store._engine.sync_engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: seen.append(statement),
+    )
+    event.listen(store._engine.sync_engine, "begin", lambda _: seen.append("BEGIN"))
+    await store.acquire([ask(f"{{a}}{number}") for number in range(5)])
+    assert [statement.partition("(")[0] for statement in seen if statement != "BEGIN"] == [
+        "SELECT stockade_take_limits"
+    ]
+
+
+async def test_requests_share_a_trip(url: str) -> None:
+    """What comes while an answer is under way goes together, and each gets its own answer."""
+    store = SQLLimitStore.from_url(url, timeout=10.0, trips=1)
+    trips = 0
+
+    def count(*_: object) -> None:
+        nonlocal trips
+        trips += 1
+
+    event.listen(store._engine.sync_engine, "before_cursor_execute", count)
+    answers = await asyncio.gather(
+        *(passes(store, ask(f"{{{number % 10}}}x")) for number in range(64))
+    )
+    await store.close()
+    assert sum(answers) == 50
+    assert trips <= 3
+
+
+async def test_overlapping_requests_of_many_connections_do_not_lock_each_other(url: str) -> None:
+    """Whoever names the same buckets in another order waits its turn, and nobody for ever."""
+    stores = [SQLLimitStore.from_url(url, timeout=20.0, trips=4) for _ in range(4)]
+    rule = LimitRule(amount=30, window=3600)
+    names = [f"{{{name}}}x" for name in "abcdef"]
+    orders = [names[turn:] + names[:turn] for turn in range(6)]
+
+    async def ask_often(number: int) -> int:
+        store, passed = stores[number % 4], 0
+        for turn in range(10):
+            order = orders[(number + turn) % 6][:: 1 if number % 2 else -1]
+            passed += await passes(store, *(ask(name, rule) for name in order))
+        return passed
+
+    outcomes = await asyncio.gather(*(ask_often(number) for number in range(16)))
+    for store in stores:
+        await store.close()
+    assert sum(outcomes) == 30
+
+
+async def test_tables_are_unlogged(url: str) -> None:
+    """Buckets are written to no log."""
+    found = query(
+        url, "SELECT relpersistence::text FROM pg_class WHERE relname LIKE 'stockade_limit%s'"
+    )
+    assert found == [("u",), ("u",)]
+
+
+async def test_old_buckets_are_cleared_away(store: SQLLimitStore, url: str) -> None:
+    """Sweeps drop what is over, keep what is not, and come to every row."""
+    await store.acquire([ask("{kept}x")])
+    query(
+        url,
+        "INSERT INTO stockade_limits SELECT '{' || n || '}x', 1 FROM generate_series(1, 2500) n",
+    )
+    query(url, "INSERT INTO stockade_limit_places VALUES ('{old}', 't', 1)")
+    for _ in range(4):
+        await store.sweep()
+    assert query(url, "SELECT key FROM stockade_limits") == [("{kept}x",)]
+    assert query(url, "SELECT * FROM stockade_limit_places") == []
+
+
+async def test_a_sweep_is_bounded_and_waits_for_nobody(store: SQLLimitStore, url: str) -> None:
+    """A sweep looks at a thousand rows and passes over those that somebody holds."""
+    query(
+        url,
+        "INSERT INTO stockade_limits"
+        " SELECT lpad(n::text, 5, '0'), 1 FROM generate_series(1, 2500) n",
+    )
+    with psycopg.connect(url) as holder:
+        holder.execute("SELECT * FROM stockade_limits WHERE key = '00001' FOR UPDATE")
+        await store.sweep()
+    assert query(url, "SELECT count(*) FROM stockade_limits") == [(1501,)]
+
+
+async def test_traffic_clears_what_it_leaves(store: SQLLimitStore, url: str) -> None:
+    """A flood of callers who come once each does not make the table grow without end."""
+    rule = LimitRule(amount=100_000, window=1)
+
+    async def flood() -> None:
+        await asyncio.gather(
+            *(store.acquire([ask(secrets.token_hex(8), rule)]) for _ in range(500))
+        )
+
+    for _ in range(8):
+        await flood()
+        while store._sweeping is not None:
+            await asyncio.gather(store._sweeping)
+    ((rows,),) = query(url, "SELECT count(*) FROM stockade_limits")
+    assert isinstance(rows, int)
+    assert rows <= 1500
+
+
+async def test_a_row_that_somebody_holds_is_an_error_in_time(url: str) -> None:
+    """Whoever holds a bucket's row stops nobody for ever; other buckets go on."""
+    store = SQLLimitStore.from_url(url, timeout=0.3)
+    assert await passes(store, ask())
+    with psycopg.connect(url) as holder:
+        holder.execute("SELECT * FROM stockade_limits FOR UPDATE")
+        with pytest.raises(StoreError):
+            await store.acquire([ask()])
+        assert await passes(store, ask("{b}x"))
+    await store.close()
+
+
+async def test_connections_that_were_cut_are_replaced(store: SQLLimitStore, url: str) -> None:
+    """After the server has cut all connections, the request that finds out fails, and no more."""
+    for _ in range(2):
+        await asyncio.gather(*(store.acquire([ask(f"{{{n}}}y")]) for n in range(30)))
+    query(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    with pytest.raises(StoreError):
+        await store.acquire([ask()])
+    assert await passes(store, ask())
+
+
+async def test_a_database_without_tables_is_named_at_the_start(
+    postgres_database: PostgresDatabase,
+) -> None:
+    """Tables that are missing stop the start with what to run, and are no store that is away."""
+    store = SQLLimitStore.from_url(postgres_database.dsn, timeout=10.0)
+    with pytest.raises(ConfigurationError) as caught:
+        await store.ping()
+    await store.close()
+    assert "stockade db upgrade" in str(caught.value)
+
+
+@pytest.mark.parametrize("strategy", [each for each in Strategy if each is not Strategy.GCRA])
+async def test_other_strategies_are_refused(store: SQLLimitStore, strategy: Strategy) -> None:
+    """A strategy that it does not know is no limit of another kind."""
+    assert strategy not in store.strategies
+    with pytest.raises(ConfigurationError):
+        await store.acquire([ask(rule=LimitRule(amount=1, window=60, strategy=strategy))])
+
+
+async def test_places_are_held_and_given_back(store: SQLLimitStore, url: str) -> None:
+    """There are as many places as there are, and one that is over or given back is free."""
+    assert await store.hold("{a}p", "one", limit=2, seconds=60)
+    assert await store.hold("{a}p", "two", limit=2, seconds=60)
+    assert not await store.hold("{a}p", "three", limit=2, seconds=60)
+    assert await store.hold("{b}p", "three", limit=2, seconds=60)
+    await store.release("{a}p", "one")
+    assert await store.hold("{a}p", "four", limit=2, seconds=60)
+    query(url, "UPDATE stockade_limit_places SET ends_at = 1 WHERE token = 'two'")
+    await store.renew([("{a}p", "two"), ("{a}p", "four")], seconds=60)
+    assert await store.hold("{a}p", "five", limit=2, seconds=60)
+    assert not await store.hold("{a}p", "six", limit=2, seconds=60)
+
+
+async def test_concurrent_holders_get_no_more_than_there_are(store: SQLLimitStore) -> None:
+    """Of many who ask for a place at once exactly as many get one as there are."""
+    held = await asyncio.gather(
+        *(store.hold("{a}p", f"t{n}", limit=7, seconds=60) for n in range(40))
+    )
+    assert sum(held) == 7
+
+
+async def test_a_debt_is_given_back(store: SQLLimitStore) -> None:
+    """What is given back can be taken again, and a bucket never gets fuller than full."""
+    for _ in range(5):
+        await store.acquire([ask()])
+    await store.give_back([Refund("{a}x", 2 * 720 * SECOND), Refund("{b}x", SECOND)])
+    assert [await passes(store, ask()) for _ in range(3)] == [True, True, False]
+    await store.give_back([Refund("{a}x", 10**15)])
+    assert [await passes(store, ask()) for _ in range(6)] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite://", "sqlite:///x.db", "mysql://:s3cret@h/x", "postgresql://u:s3cret@h:p/x"]
+)
+def test_another_database_is_refused(address: str) -> None:
+    """Only PostgreSQL counts limits, and no address is repeated."""
+    with pytest.raises(ConfigurationError) as caught:
+        SQLLimitStore.from_url(address)
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_server_that_is_not_there(postgres_database: PostgresDatabase) -> None:
+    """Nobody who listens is an error of the store."""
+    store = limit_store("postgresql://u:s3cret@127.0.0.1:1/x", timeout=10.0)
+    with pytest.raises(StoreError) as caught:
+        await store.acquire([ask()])
+    await store.close()
+    assert "s3cret" not in str(caught.value)
