@@ -133,9 +133,7 @@ class Batcher:
                 answer.set_exception(own)
 
 
-def read_states(
-    reply: object, batch: Sequence[Sequence[LimitRequest]]
-) -> list[list[LimitState]]:
+def read_states(reply: object, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
     """Read the states of each request of a batch from the text that a server answers.
 
     Args:
