@@ -48,7 +48,7 @@ class Item(BaseModel):
     """What the endpoint takes."""
 
     name: str = Field(max_length=99)
-    price: float
+    price: float = Field(allow_inf_nan=False)
 
 
 @dataclass

@@ -7,56 +7,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stockade.account_wiring import AccountWiring
-from stockade.authentication import (
-    AccessTokens,
-    BearerAuthenticator,
-    HashingPool,
-    PasswordSignIn,
-)
-from stockade.authentication.api_clients import APIClients
-from stockade.authentication.api_keys import APIKeys
-from stockade.authentication.browsers import CookieAuthenticator, CrossSiteGuard
-from stockade.authentication.credentials import APIKeyAuthenticator, RequestAuthenticator
-from stockade.authentication.devices import DeviceWatch
-from stockade.authentication.discovery import HTTPReader
-from stockade.authentication.enrolled import EnrolledFactors
-from stockade.authentication.factors import make_second_factors
-from stockade.authentication.hashers import choose_hasher
-from stockade.authentication.interfaces import LeakedKeyStore
-from stockade.authentication.introspection import Introspector
-from stockade.authentication.leaked_keys import LeakedKeys, LeakReporters
-from stockade.authentication.outside_issuers import OutsideAuthenticator, make_outside_issuers
-from stockade.authentication.passkeys import Passkeys, make_passkeys
-from stockade.authentication.pending import FactorCheck, PendingSignIns
-from stockade.authentication.provider_wiring import make_provider_sign_in
-from stockade.authentication.providers import make_providers
-from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
-from stockade.authentication.routes import make_auth_router
-from stockade.authentication.routes_accounts import make_account_router
-from stockade.authentication.routes_api_keys import make_api_keys_router
-from stockade.authentication.routes_factor_sessions import FactorServices
-from stockade.authentication.routes_factors import make_factors_router
-from stockade.authentication.routes_introspection import make_introspection_router
-from stockade.authentication.routes_invitations import make_invitation_router
-from stockade.authentication.routes_keys import make_keys_router
-from stockade.authentication.routes_leaked_keys import make_leaked_keys_router
-from stockade.authentication.routes_passkeys import make_passkeys_router
-from stockade.authentication.routes_passwords import make_password_router
-from stockade.authentication.routes_providers import make_oidc_router
-from stockade.authentication.routes_registration import make_registration_router
-from stockade.authentication.routes_sessions import SignInServices
-from stockade.authentication.sessions import Sessions
-from stockade.authentication.throttle import SignInThrottle
+from stockade.authentication.browsers import CrossSiteGuard
 from stockade.authorization import permissions_of
+from stockade.authorization.routes import make_tenants_router
 from stockade.core.clock import SystemClock
 from stockade.crypto import KeyRing
-from stockade.errors import ConfigurationError, NotFoundError
+from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
 from stockade.gate.columns import ColumnCheck
 from stockade.gate.compiling import PlanCompiler
-from stockade.gate.dependencies import public
+from stockade.gate.explaining import explain_route
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
 from stockade.gate.plans import Access
@@ -67,17 +29,19 @@ from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.rate_limiting.bans import Bans
 from stockade.settings import Settings
-from stockade.storage.limits import LimitedAttempts, ban_store, guarded_limit_store, limit_store_url
-from stockade.storage.memory.accounts import MemoryAccountStore
-from stockade.storage.memory.api_clients import MemoryAPIClientStore
-from stockade.storage.memory.devices import MemoryDeviceStore
-from stockade.storage.memory.factors import MemoryFactorStore
-from stockade.storage.memory.identities import MemoryIdentityStore
+from stockade.sign_in_wiring import SignInStores, SignInWiring
+from stockade.storage.limits import ban_store, guarded_limit_store, limit_store_url
 from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.storage.memory.links import MemoryLinkStore
-from stockade.storage.memory.passkeys import MemoryPasskeyStore
-from stockade.storage.memory.sessions import MemorySessionStore
 from stockade.storage.sql.databases import Databases
+from stockade.storage.sql.dependencies import (
+    AccessDependency,
+    CrossingDependency,
+    ObjectLoader,
+    Watches,
+    check_loaders,
+)
+from stockade.storage.tenant_wiring import TenantWiring, find_principal
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.web import ClientAddresses, HostAllowList, security_headers
 from stockade.web.errors import ErrorAnswers
@@ -92,7 +56,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stockade.authentication import Account, AccountStore
-    from stockade.authentication.account_services import AccountServices
     from stockade.authentication.errands import Errands
     from stockade.authentication.identities import NewcomerPolicy
     from stockade.authentication.interfaces import (
@@ -106,27 +69,23 @@ if TYPE_CHECKING:
     )
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.models import Session
-    from stockade.authentication.outside_issuers import OutsideIssuer
-    from stockade.authentication.provider_sign_in import ProviderSignIn
-    from stockade.authentication.providers import Provider
+    from stockade.authorization.explaining import Explanation
+    from stockade.authorization.interfaces import InvitationHook
+    from stockade.authorization.routes import TenantServices
     from stockade.core.clock import Clock
+    from stockade.core.identity import Principal, TenantId
     from stockade.core.interfaces import Authenticator
     from stockade.core.mail import Mailer
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
-    from stockade.gate.tree import Tree
+    from stockade.gate.tree import Leaf
     from stockade.rate_limiting import RateLimitingSettings
     from stockade.rate_limiting.interfaces import LimitStore
+    from stockade.storage.sql.dependencies import LoadOption
     from stockade.tenancy.planning import IsolationPlan
 
-_IN_MEMORY: Final = (
-    MemorySessionStore,
-    MemoryAPIClientStore,
-    MemoryFactorStore,
-    MemoryPasskeyStore,
-    MemoryIdentityStore,
-)
+_Model = TypeVar("_Model")
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
 _FAILURES: Final = (
     "failure",
@@ -150,6 +109,8 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
+        on_invitation: Sends invitations into tenants, such as by mail; without it the route that
+            makes one shows its token, once.
         identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
             tables unless given, and needed for other accounts.
         newcomers: Says where the accounts belong that people get by signing in at a provider;
@@ -168,6 +129,10 @@ class Stockade:
     Attributes:
         session: Dependency that gives an endpoint a session of its caller's tenant; the endpoint
             commits, and what it does not commit is rolled back.
+        access: Dependency that gives an endpoint the `ObjectAccess` of its caller, which checks
+            objects by the rules of their models.
+        cross_tenant: Dependency that lets a super administrator open sessions of any tenant, each
+            with a reason and an end.
         auth_router: The sign-in routes, for ``app.include_router``.
         factors_router: The routes of second factors, for ``app.include_router``.
         passkeys_router: The routes of passkeys, for ``app.include_router``.
@@ -178,6 +143,8 @@ class Stockade:
         introspection_router: The route by which services ask about tokens, for
             ``app.include_router``.
         keys_router: The route of the public keys, by which other services verify access tokens, for
+            ``app.include_router``.
+        tenants_router: The routes of tenants, their members and invitations, for
             ``app.include_router``.
         password_router: The routes of forgotten and changed passwords, for ``app.include_router``.
         registration_router: The routes of those who make an account by themselves, for
@@ -199,6 +166,7 @@ class Stockade:
         accounts: AccountStore | None = None,
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
+        on_invitation: InvitationHook | None = None,
         identities: ProviderStore | None = None,
         newcomers: NewcomerPolicy | None = None,
         factors: FactorStore | None = None,
@@ -221,25 +189,8 @@ class Stockade:
             tenancy=settings.tenancy,
             events=self.events,
         )
-        self.session = TenantSessionDependency(self._databases.make_session)
-        self._accounts = accounts or self._databases.accounts
+        self._make_object_dependencies()
         own = self._databases if accounts is None else None
-        self._sessions = sessions or (own and own.sessions) or MemorySessionStore()
-        self._api_clients = api_clients or (own and own.api_clients) or MemoryAPIClientStore()
-        self._identities = identities or (own and own.identities) or _beside(self._accounts)
-        self._newcomers = newcomers
-        self._factors: FactorStore = factors or (own and own.factors) or MemoryFactorStore()
-        self._passkeys: PasskeyStore = passkeys or (own and own.passkeys) or MemoryPasskeyStore()
-        self._devices = DeviceWatch(
-            devices or (own and own.devices) or MemoryDeviceStore(),
-            keys=self._keys,
-            events=self.events,
-            clock=self._clock,
-            notify=on_new_device,
-        )
-        self._enrolled = EnrolledFactors(self._factors, self._passkeys)
-        self._pending = PendingSignIns(self._keys, self._clock)
-        self._api_keys = APIKeys(self._keys)
         self._wiring = AccountWiring(
             settings,
             keys=self._keys,
@@ -252,82 +203,76 @@ class Stockade:
         self._limits_on = _limits_are_on(settings)
         self._limiter = self._make_limiter()
         self._attempts = self._make_attempts()
-        self._tokens = AccessTokens(self._keys, settings.authentication, clock=self._clock)
-        self._outside = self._make_outside_issuers()
-        self._providers = self._make_providers()
-        self._pool = HashingPool(
-            threads=settings.authentication.hashing_threads,
-            queue=settings.authentication.hashing_queue,
+        self._sign_in = sign_in = SignInWiring(
+            settings,
+            keys=self._keys,
+            stores=SignInStores(
+                accounts=accounts,
+                sessions=sessions,
+                api_clients=api_clients,
+                identities=identities,
+                factors=factors,
+                passkeys=passkeys,
+                devices=devices,
+            ),
+            databases=self._databases,
+            post=self._wiring,
+            attempts=self._attempts,
+            permissions_of=self._grant,
+            newcomers=newcomers,
+            on_new_device=on_new_device,
+            events=self.events,
+            clock=self._clock,
         )
-        self._hasher = choose_hasher(settings.authentication)
-        self._services: SignInServices | None = None
-        self._provider_sign_in: ProviderSignIn | None = None
-        self._cookies = RefreshTokens(self._keys, prefix=COOKIE_PREFIX)
-        self._cross_site = self._make_cross_site_guard()
         self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
         self._reader = self._make_reader()
         self._columns = ColumnCheck(settings.validation, self._databases.find_bases)
         self._requests = RequestCheck(settings.validation, columns=self._columns)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
-        self.auth_router: APIRouter = make_auth_router(
-            self._require_services,
-            open_policy=public("whoever signs in is not signed in yet"),
+        self.account_router: APIRouter = sign_in.account_router
+        self.api_keys_router: APIRouter = sign_in.api_keys_router
+        self.auth_router: APIRouter = sign_in.auth_router
+        self.factors_router: APIRouter = sign_in.factors_router
+        self.introspection_router: APIRouter = sign_in.introspection_router
+        self.invitation_router: APIRouter = sign_in.invitation_router
+        self.keys_router: APIRouter = sign_in.keys_router
+        self.leaked_keys_router: APIRouter = sign_in.leaked_keys_router
+        self.oidc_router: APIRouter = sign_in.oidc_router
+        self.passkeys_router: APIRouter = sign_in.passkeys_router
+        self.password_router: APIRouter = sign_in.password_router
+        self.registration_router: APIRouter = sign_in.registration_router
+        self._make_tenants(on_invitation)
+
+    def _make_object_dependencies(self) -> None:
+        self._watches = Watches(
+            self._databases.guards,
+            mode=self.settings.authorization.object_checks,
             events=self.events,
-            guard=self._cross_site,
+        )
+        self.session = TenantSessionDependency(
+            self._databases.make_session, watch=self._watches.watched
+        )
+        self.access = AccessDependency(self._watches)
+        self.cross_tenant = CrossingDependency(
+            self._databases.make_session,
+            self._watches,
+            find=self.find_principal,
+            clock=self._clock,
+            events=self.events,
         )
 
-        self.password_router: APIRouter = make_password_router(
-            self._require_account_services,
-            open_policy=public("whoever has lost the password can't sign in"),
+    def _make_tenants(self, on_invitation: InvitationHook | None) -> None:
+        self._tenants = TenantWiring(
+            self._databases,
+            tokens=self._sign_in.tokens,
+            keys=self._keys,
+            settings=self.settings.authorization,
+            hook=on_invitation,
+            clock=self._clock,
         )
-        self.registration_router: APIRouter = make_registration_router(
-            self._require_account_services,
-            open_policy=public("whoever registers has no account yet"),
-        )
-        self.account_router: APIRouter = make_account_router(
-            self._require_account_services,
-            open_policy=public("a link in a mail is enough"),
-        )
-        self.invitation_router: APIRouter = make_invitation_router(
-            self._require_account_services,
-            open_policy=public("whoever is invited may have no account yet"),
-        )
-        self.leaked_keys_router: APIRouter = make_leaked_keys_router(
-            self._require_leaked_keys,
-            reporters=LeakReporters(settings.authentication.leak_reporter_keys),
-            open_policy=public("a report of leaked keys is believed by its signature"),
-            events=self.events,
-        )
-        self.introspection_router: APIRouter = make_introspection_router(
-            self._require_introspector, settings=settings.authentication, events=self.events
-        )
-        self.keys_router: APIRouter = make_keys_router(
-            self._tokens.keys, open_policy=public("public keys are for everybody")
-        )
-        self.factors_router: APIRouter = make_factors_router(
-            self._require_factors,
-            open_policy=public("whoever gives a second factor is not signed in yet"),
-            events=self.events,
-            guard=self._cross_site,
-        )
-        self.passkeys_router: APIRouter = make_passkeys_router(
-            self._require_factors,
-            self._require_passkeys,
-            open_policy=public("whoever signs in with a passkey is not signed in yet"),
-            events=self.events,
-            guard=self._cross_site,
-        )
-        self.api_keys_router: APIRouter = make_api_keys_router(
-            self._require_api_clients, events=self.events
-        )
-        self.oidc_router: APIRouter = make_oidc_router(
-            self._require_provider_sign_in,
-            lambda: self._require_services().sessions,
-            open_policy=public("whoever signs in is not signed in yet"),
-            settings=settings.authentication,
-            notifier=self._wiring,
-            events=self.events,
+        self.tenants_router: APIRouter = make_tenants_router(
+            self._require_tenants, events=self.events
         )
 
     def install(self, app: FastAPI | Starlette) -> None:
@@ -378,6 +323,41 @@ class Stockade:
         # Whatever is added to the application before its first request ends up inside of the wall.
         app.build_middleware_stack = build_behind_the_wall  # type: ignore[method-assign]  # Starlette has no hook for this.
 
+    def load(
+        self,
+        model: type[_Model],
+        parameter: str,
+        *,
+        action: str = "read",
+        lock: bool = False,
+        options: Sequence[LoadOption] = (),
+    ) -> ObjectLoader[_Model]:
+        """Make a dependency that gives the object that a path names, if the caller may use it.
+
+        It loads through the session of the caller's tenant and asks the model's rule. What is not
+        there, another tenant's or not to be read is answered 404, all alike.
+
+        Args:
+            model: Class of the object.
+            parameter: Name of the path parameter that holds its key.
+            action: What the caller wants with it, as `stockade.authorization.policy` names it.
+            lock: Whether the row stays as it was checked until the transaction ends
+                (``FOR UPDATE``).
+            options: Options of the query, such as ``selectinload``.
+
+        Raises:
+            ConfigurationError: The key of the model can't be read from a path.
+        """
+        return ObjectLoader(
+            model,
+            parameter,
+            action=action,
+            lock=lock,
+            options=options,
+            session=self.session,
+            watches=self._watches,
+        )
+
     def stand_in(
         self, put_in_front: Callable[[Authenticator, CrossSiteGuard | None, Clock], _StandIns]
     ) -> _StandIns:
@@ -402,9 +382,49 @@ class Stockade:
         if self._binder is None:
             message = "call stockade.install(app) first"
             raise ConfigurationError(message)
-        standing = put_in_front(self._guard.authenticator, self._cross_site, self._clock)
+        standing = put_in_front(self._guard.authenticator, self._sign_in.cross_site, self._clock)
         self._guard.authenticator = standing
         return standing
+
+    def explain(self, principal: Principal, route: str) -> Explanation:
+        """Say why a caller may call a route, or why not; it permits nothing.
+
+        Args:
+            principal: The caller, such as from `find_principal`.
+            route: Method and path template, such as ``GET /notes/{note_id}``.
+
+        Raises:
+            ConfigurationError: There is no such route, or the application has not started.
+        """
+        settings, now = self.settings.authorization, self._clock.now()
+        return explain_route(self.plans(), route, principal, settings=settings, now=now)
+
+    async def find_principal(
+        self, email: str, tenant_id: TenantId | None = None
+    ) -> Principal | None:
+        """Return an account as a caller, with the roles that it has now; it signs nobody in.
+
+        Its sign-in counts as having just happened.
+
+        Args:
+            email: Address of the account.
+            tenant_id: Its active tenant; its default one unless given.
+
+        Returns:
+            The caller; None where there is no such account, it may not act, or is no member.
+
+        Raises:
+            StoreError: The accounts are away.
+        """
+        if self._sign_in.accounts is None:
+            return None
+        return await find_principal(
+            self._sign_in.accounts, email, tenant_id, permissions_of=self._grant, clock=self._clock
+        )
+
+    def permissions_of(self, roles: frozenset[str]) -> frozenset[str]:
+        """Return the permissions that follow from roles."""
+        return self._grant(roles)
 
     @contextmanager
     def divert_mails(self, mailer: Mailer) -> Iterator[Errands]:
@@ -472,12 +492,15 @@ class Stockade:
         await prove_routing(self._make_planted_binder, self._make_guard)
         binder.bind()
         self._require_accounts()
-        self._require_places(binder.tree)
-        self._require_enrolment(binder.tree)
+        self._sign_in.require_places(binder.tree)
+        if any(leaf.name == "stockade:tenants" for leaf in binder.tree.leaves):
+            self._require_tenants()
+        self._require_policies()
+        self._sign_in.require_enrolment(binder.tree)
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._headers)
         await prove_limits(self._limiter)
-        await prove_authentication(self._authenticator())
+        await prove_authentication(self._sign_in.authenticator())
         prove_sanitization()
         await self._databases.prove()
         return self._describe()
@@ -491,7 +514,11 @@ class Stockade:
             "rate_limiting": self._limits_on,
             "rate_limiting (it only counts)": not dry,
             "api_docs": self.settings.api_docs.is_served,
+            "object_checks": self.settings.authorization.object_checks != "off",
         }
+        without: tuple[str, ...] = ()
+        if self.settings.authorization.models_without_policy == "warn":
+            without = tuple(self._databases.find_unguarded())
         found = {
             "environment": str(self.settings.environment),
             "routes": str(len(plans)),
@@ -499,6 +526,8 @@ class Stockade:
             "closed_for_want_of_a_policy": ", ".join(closed),
             "unbounded_input": "; ".join(self._requests.warnings),
             "columns_that_overflow": "; ".join(self._columns.warnings),
+            "models_without_policy": ", ".join(without),
+            "object_checks": "warn" if self.settings.authorization.object_checks == "warn" else "",
             "row_level_security": self._describe_row_security(),
             "columns_compared": ", ".join(self._columns.compared),
         }
@@ -514,7 +543,7 @@ class Stockade:
 
     async def _stop(self) -> None:
         await self._wiring.close()
-        self._pool.close()
+        self._sign_in.close()
         if self._bans is not None:
             await self._bans.close()
         await self._limiter.close()
@@ -528,257 +557,34 @@ class Stockade:
             for plan in self._guard.plans.values()
             if plan.access is Access.PRINCIPAL or plan.optional
         ]
-        if needs and self._accounts is None:
+        if needs and self._sign_in.accounts is None:
             message = (
                 f"{needs[0]} needs a signed-in caller, but there are no accounts: set "
                 "STOCKADE_DATABASE_URL or pass accounts="
             )
             raise ConfigurationError(message)
 
-    def _require_places(self, tree: Tree) -> None:
-        """Refuse memory as a place for what other processes have to know."""
-        names = {leaf.name for leaf in tree.leaves}
-        self._wiring.require_ready(names, self._accounts)
-        if any(leaf.name == "stockade:leaked-keys" for leaf in tree.leaves):
-            self._require_leaked_keys()
-            if not self.settings.authentication.leak_reporter_keys:
-                message = (
-                    "leaked_keys_router believes nobody: set"
-                    " STOCKADE_AUTHENTICATION__LEAK_REPORTER_KEYS"
-                )
-                raise ConfigurationError(message)
-        if not self.settings.environment.is_deployed:
+    def _require_policies(self) -> None:
+        if self.settings.authorization.models_without_policy != "refuse":
             return
-        for route, router, place, kept in (
-            ("stockade:token", "auth_router", "sessions", self._sessions),
-            ("stockade:api-keys", "api_keys_router", "api_clients", self._api_clients),
-            ("stockade:oidc-start", "oidc_router", "identities", self._identities),
-            ("stockade:factors", "factors_router", "factors", self._factors),
-            ("stockade:passkeys", "passkeys_router", "passkeys", self._passkeys),
-        ):
-            if route in names and isinstance(kept, _IN_MEMORY):
-                message = (
-                    f"{router} is for accounts of your own, and what it makes has no place: pass"
-                    f" {place}= beside accounts="
-                )
-                raise ConfigurationError(message)
-
-    def _require_enrolment(self, tree: Tree) -> None:
-        """Refuse to ask for what nobody could give."""
-        names = {leaf.name for leaf in tree.leaves}
-        if self.settings.authorization.factor_required_for and "stockade:factors" not in names:
-            message = (
-                "STOCKADE_AUTHORIZATION__FACTOR_REQUIRED_FOR asks for second factors, and nobody"
-                " can enrol one: add app.include_router(stockade.factors_router)"
+        found = self._databases.find_unguarded()
+        if found:
+            message = "\n".join(
+                f"{name} belongs to tenants and has no rules: write them with @policy, or call"
+                f' open_within_tenant({name}, "reason")'
+                for name in found
             )
             raise ConfigurationError(message)
-        if "stockade:passkeys" in names:
-            if "stockade:factors" not in names:
-                message = (
-                    "passkeys_router needs factors_router, for the recovery codes of who has lost a"
-                    " passkey: add app.include_router(stockade.factors_router)"
-                )
-                raise ConfigurationError(message)
-            self._require_passkeys()
 
-    def _require_services(self) -> SignInServices:
-        if self._accounts is None:
-            message = (
-                "there are no accounts to sign in to: set STOCKADE_DATABASE_URL or pass accounts="
-            )
-            raise ConfigurationError(message)
-        if self._services is None:
-            settings = self.settings.authentication
-            self._services = SignInServices(
-                sign_in=PasswordSignIn(
-                    self._accounts,
-                    self._hasher,
-                    self._pool,
-                    verified_email=settings.verified_email_required,
-                ),
-                sessions=Sessions(
-                    self._sessions,
-                    self._accounts,
-                    access=self._tokens,
-                    refresh=RefreshTokens(self._keys),
-                    cookies=self._cookies,
-                    factors=FactorCheck(self._enrolled, self._pending),
-                    settings=settings,
-                    clock=self._clock,
-                    devices=self._devices,
-                ),
-                tokens=self._tokens,
-                throttle=self._make_throttle(self._accounts),
-            )
-        return self._services
-
-    def _require_factors(self) -> FactorServices:
-        sessions = self._require_services().sessions
-        attempts = None if self._attempts is None else LimitedAttempts(self._attempts)
-        factors = make_second_factors(
-            self._factors,
-            self._enrolled,
-            self._sessions,
-            attempts,
-            keys=self._keys,
-            settings=self.settings.authentication,
-            clock=self._clock,
-        )
-        accounts = self._accounts or _NoAccounts()
-        return FactorServices(
-            factors=factors,
-            enrolled=self._enrolled,
-            pending=self._pending,
-            sessions=sessions,
-            accounts=accounts,
-            verified_email=self.settings.authentication.verified_email_required,
-        )
-
-    def _require_passkeys(self) -> Passkeys:
-        settings = self.settings.authentication
-        return make_passkeys(self._passkeys, keys=self._keys, settings=settings, clock=self._clock)
-
-    def _require_account_services(self) -> AccountServices:
-        attempts = self._attempts
-        return self._wiring.require_services(
-            self._accounts,
-            self._require_services(),
-            hasher=self._hasher,
-            pool=self._pool,
-            attempts=None if attempts is None else LimitedAttempts(attempts),
-        )
-
-    def _require_introspector(self) -> Introspector:
-        return Introspector(
-            self._accounts or _NoAccounts(),
-            self._sessions,
-            access=self._tokens,
-            sessions=self._require_services().sessions,
-            permissions_of=self._grant,
-            settings=self.settings.authentication,
-            clock=self._clock,
-        )
-
-    def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:
-        if self._attempts is None:
-            return None
-        return SignInThrottle(
-            LimitedAttempts(self._attempts),
-            accounts,
-            self._sessions,
-            keys=self._keys,
-            settings=self.settings.authentication,
-            clock=self._clock,
-        )
-
-    def _require_api_clients(self) -> APIClients:
-        overlap = self.settings.authentication.api_key_overlap
-        return APIClients(
-            self._api_clients, keys=self._api_keys, clock=self._clock, overlap=overlap
-        )
-
-    def _make_providers(self) -> dict[str, Provider]:
-        settings = self.settings.authentication
-        if not settings.providers:
-            return {}
-        if self._identities is None:
-            message = (
-                "sign-in at a provider needs a place for who is who there: set"
-                " STOCKADE_DATABASE_URL or pass identities= beside accounts="
-            )
-            raise ConfigurationError(message)
-        return make_providers(
-            settings,
-            HTTPReader(),
-            allow_http=not self.settings.environment.is_deployed,
-            events=self.events,
-            clock=self._clock,
-        )
-
-    def _require_provider_sign_in(self) -> ProviderSignIn:
-        if self._accounts is None or self._identities is None:
-            # Without accounts there are no providers, and so nothing of this name.
-            raise NotFoundError(reason="authentication.provider_unknown")
-        if self._provider_sign_in is None:
-            self._provider_sign_in = make_provider_sign_in(
-                self._providers,
-                self._identities,
-                accounts=self._accounts,
-                newcomers=self._newcomers,
-                sessions=self._require_services().sessions,
-                keys=self._keys,
-                clock=self._clock,
-            )
-        return self._provider_sign_in
-
-    def _require_leaked_keys(self) -> LeakedKeys:
-        store = self._api_clients
-        if not isinstance(store, LeakedKeyStore):
-            message = "leaked_keys_router needs find_by_digests and end_secret in api_clients"
-            raise ConfigurationError(message)
-        return LeakedKeys(store, keys=self._api_keys, clock=self._clock)
+    def _require_tenants(self) -> TenantServices:
+        return self._tenants.require(self._sign_in.accounts, self._sign_in.sessions)
 
     def _grant(self, roles: frozenset[str]) -> frozenset[str]:
-        return permissions_of(roles, self.settings.authorization.roles)
-
-    def _make_outside_issuers(self) -> dict[str, OutsideIssuer]:
-        settings = self.settings.authentication
-        if not settings.issuers:
-            # The HTTP client is an extra, and is not asked for in vain.
-            return {}
-        return make_outside_issuers(
-            settings,
-            HTTPReader(),
-            permissions_of=self._grant,
-            allow_http=not self.settings.environment.is_deployed,
-            events=self.events,
-            clock=self._clock,
-        )
-
-    def _authenticator(self) -> RequestAuthenticator:
-        accounts = self._accounts or _NoAccounts()
-        grant, settings, clock = self._grant, self.settings.authentication, self._clock
-        own = BearerAuthenticator(
-            self._tokens,
-            accounts,
-            self._sessions,
-            permissions_of=grant,
-            settings=settings,
-            clock=clock,
-        )
-        bearer: BearerAuthenticator | OutsideAuthenticator = own
-        if self._outside:
-            bearer = OutsideAuthenticator(
-                own, self._outside, size=settings.token_cache_size, clock=clock
-            )
-        keys = APIKeyAuthenticator(
-            self._api_clients,
-            accounts,
-            keys=self._api_keys,
-            permissions_of=grant,
-            settings=settings,
-            clock=clock,
-        )
-        cookies = None
-        if self._cross_site is not None:
-            cookies = CookieAuthenticator(
-                self._sessions,
-                accounts,
-                cookies=self._cookies,
-                guard=self._cross_site,
-                permissions_of=grant,
-                settings=settings,
-                clock=clock,
-            )
-        return RequestAuthenticator(bearer, keys, cookies)
-
-    def _make_cross_site_guard(self) -> CrossSiteGuard | None:
-        settings = self.settings.authentication
-        return CrossSiteGuard(self._keys, settings.trusted_origins) if settings.cookies else None
+        return permissions_of(roles, self.settings.authorization.granted)
 
     def _make_guard(self) -> Guard:
         return Guard(
-            authenticator=self._authenticator(),
+            authenticator=self._sign_in.authenticator(),
             limiter=self._limiter,
             docs=self.settings.api_docs,
             events=self.events,
@@ -815,10 +621,14 @@ class Stockade:
             answers=ErrorAnswers(self.events, self._requests.describe),
             answering=gate.answering_middleware,
             docs_origins=settings.api_docs.connect_origins,
-            check_leaf=self._requests.check,
+            check_leaf=self._check_leaf,
             allow_debug=not settings.environment.is_deployed,
             events=events or self.events,
         )
+
+    def _check_leaf(self, leaf: Leaf, plan: Plan) -> list[str]:
+        problems = [] if leaf.dependant is None else check_loaders(leaf.dependant, leaf.template)
+        return self._requests.check(leaf, plan) + [f"{leaf.label}: {each}" for each in problems]
 
     def _make_limiter(self) -> RateLimiter:
         limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
@@ -888,10 +698,6 @@ def _limits_are_on(settings: Settings) -> bool:
     return settings.environment.is_deployed if enabled is None else enabled
 
 
-def _beside(accounts: AccountStore | None) -> MemoryIdentityStore | None:
-    return MemoryIdentityStore(accounts) if isinstance(accounts, MemoryAccountStore) else None
-
-
 def _reveal(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
@@ -903,17 +709,3 @@ def _read_keys(settings: Settings) -> KeyRing:
         # out.
         given = [secrets.token_urlsafe(48)]
     return KeyRing(given)
-
-
-class _NoAccounts:
-    """Knows nobody; stands in where no route of an application needs a caller."""
-
-    async def find_by_email(self, _email: str) -> None:
-        """Return None."""
-
-    async def find_by_id(self, _user_id: str, _tenant_id: str | None) -> None:
-        """Return None."""
-
-    async def replace_password_hash(self, _user_id: str, *, old: str, new: str) -> bool:  # noqa: ARG002 - the Protocol
-        """Return False."""
-        return False

@@ -222,3 +222,9 @@ class UnavailableError(DeniedError):
     def __init__(self, *, reason: str, retry_after: timedelta) -> None:
         super().__init__(reason=reason)
         self.retry_after = retry_after
+
+
+class UncheckedObjectError(DeniedError):
+    """A handler used guarded objects and never asked whether its caller may."""
+
+    code = "unchecked_object"

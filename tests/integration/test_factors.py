@@ -168,8 +168,8 @@ async def test_a_step_up_replaces_a_session_once(site: Site) -> None:
     answers = await site.storm("/auth/factors/step-up", granted["access_token"], code=site.code())
     assert statuses(answers).get(200) == 1
     assert all(answer.status_code in {200, 401, 403} for answer in answers)
-    sessions = site.stockade._sessions
-    owner = await site.stockade._accounts.find_by_email(EMAIL)  # type: ignore[union-attr]
+    sessions = site.stockade._sign_in.sessions
+    owner = await site.stockade._sign_in.accounts.find_by_email(EMAIL)  # type: ignore[union-attr]
     assert owner is not None
     active = await sessions.list_active(owner.user_id, now=site.clock.now())
     replaced = [each for each in active if each.factors == {"password", "totp"}]
@@ -210,10 +210,10 @@ async def test_a_copy_that_signs_at_the_same_time_is_noticed(site: Site) -> None
 async def test_a_session_of_an_older_release_names_no_factor(site: Site) -> None:
     """It goes on, and is asked for a factor wherever one is needed."""
     await site.sign_in()
-    owner = await site.stockade._accounts.find_by_email(EMAIL)  # type: ignore[union-attr]
+    owner = await site.stockade._sign_in.accounts.find_by_email(EMAIL)  # type: ignore[union-attr]
     assert owner is not None
     before = site.clock.now() - timedelta(minutes=1)
-    sessions = site.stockade._sessions
+    sessions = site.stockade._sign_in.sessions
     active = await sessions.list_active(owner.user_id, now=before)
     bare = dataclasses.replace(active[0], session_id="old", factors=frozenset())
     await sessions.add(bare, digest="0" * 64, keep=9)

@@ -23,6 +23,7 @@ from stockade.storage.sql.migrate import VERSION_TABLE
 TABLES = {
     "stockade_api_clients",
     "stockade_api_secrets",
+    "stockade_invitations",
     "stockade_identities",
     "stockade_known_devices",
     "stockade_passkeys",

@@ -4,7 +4,10 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+import json
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ from stockade.tenancy.migration import write_migration
 from stockade.tenancy.row_security import POLICY, write_policies
 from stockade.tenancy.transactions import TenantTransaction
 from stockade.testing import assert_isolated, assert_isolated_async
+from tests.integration.demo_server import ROOT, demo_environment
 from tests.servers import PostgresDatabase
 from tests.unit.tenancy.attacks import ATTACKS, Attack
 from tests.unit.tenancy.models import FOREIGN, OWN, Base, Note, Tag, foreign_state, seed
@@ -266,6 +270,62 @@ def test_text_that_changes_who_asks(walled: Walled, statement: str) -> None:
                 session.connection().exec_driver_sql(statement)
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_transaction_ended_on_the_connection(walled: Walled, end: str) -> None:
+    """Whoever ends the session's transaction below it, goes on as the same tenant and role."""
+    walled.refill()
+    with walled.engine() as engine:
+        isolation = walled.isolate("raw_sql")
+        isolation.install(engine)
+        with isolation.session_factory(engine)(OWN) as session:
+            connection = session.connection()
+            for _ in range(3):
+                getattr(connection, end)()
+                assert connection.execute(text("SELECT current_user")).scalar() == walled.role
+                rows = connection.execute(text("SELECT DISTINCT tenant_id FROM note"))
+                assert rows.scalars().all() == [OWN]
+
+
+def test_autocommit_on_a_connection(walled: Walled) -> None:
+    """Without transactions the tenant and the role would be forgotten at once."""
+    with walled.engine() as engine:
+        isolation = walled.isolate("raw_sql")
+        isolation.install(engine)
+        options = {"isolation_level": "AUTOCOMMIT"}
+        with isolation.session_factory(engine)(OWN) as session:
+            with pytest.raises(OpaqueSQLError) as caught:
+                session.connection(execution_options=options)
+            assert caught.value.reason == "tenancy.autocommit"
+    engine = create_engine(walled.database.psycopg_url, isolation_level="AUTOCOMMIT")
+    isolation = walled.isolate("raw_sql")
+    isolation.install(engine)
+    with isolation.session_factory(engine)(OWN) as session, pytest.raises(OpaqueSQLError):
+        session.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+async def test_autocommit_through_asyncpg(walled: Walled, asynchronous: AsyncEngine) -> None:
+    """The asynchronous driver's way to do without transactions is closed as well."""
+    isolation = walled.isolate("raw_sql")
+    isolation.install(asynchronous)
+    async with isolation.session_factory(asynchronous)(OWN) as session:
+        with pytest.raises(OpaqueSQLError):
+            await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+
+
+async def test_transaction_ended_through_asyncpg(walled: Walled, asynchronous: AsyncEngine) -> None:
+    """The asynchronous driver goes on as the same tenant and role too."""
+    walled.refill()
+    isolation = walled.isolate("raw_sql")
+    isolation.install(asynchronous)
+    async with isolation.session_factory(asynchronous)(OWN) as session:
+        connection = await session.connection()
+        await connection.commit()
+        assert (await connection.execute(text("SELECT current_user"))).scalar() == walled.role
+        rows = await connection.execute(text("SELECT DISTINCT tenant_id FROM note"))
+        assert rows.scalars().all() == [OWN]
+
+
 def test_text_works(walled: Walled) -> None:
     """SQL text reads and writes the tenant's rows, with parameters, and loads objects."""
     walled.refill()
@@ -389,7 +449,7 @@ async def test_text_reaches_no_other_table(walled: Walled, statement: str) -> No
         await isolation.canary(engine)
 
 
-async def test_role_that_is_not_granted(walled: Walled) -> None:
+async def test_role_that_is_not_granted(walled: Walled, asynchronous: AsyncEngine) -> None:
     """A role that can't be taken on stops the start, and a session that needs it."""
     settings = TenancySettings(row_level_security="on", role="nobody_knows")
     log = EventLog([MemorySink()], clock=SystemClock())
@@ -400,6 +460,94 @@ async def test_role_that_is_not_granted(walled: Walled) -> None:
             await isolation.canary(engine)
         with isolation.session_factory(engine)(OWN) as session, pytest.raises(DBAPIError):
             session.execute(select(Note))
+    other = Isolation(Base, settings=settings, events=log)
+    other.install(asynchronous)
+    with pytest.raises(ConfigurationError):
+        await other.canary(asynchronous)
+
+
+async def test_connection_that_is_gone(walled: Walled, asynchronous: AsyncEngine) -> None:
+    """A connection that the server has ended is an error of SQLAlchemy's, and is not used again."""
+    walled.refill()
+    isolation = walled.isolate()
+    isolation.install(asynchronous)
+    factory = isolation.session_factory(asynchronous)
+    async with factory(OWN) as session:
+        await session.execute(select(Note))
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'"
+    walled.execute(ended.format(walled.database.role))
+    async with factory(OWN) as session:
+        with pytest.raises(DBAPIError):
+            await session.execute(select(Note))
+    async with factory(OWN) as session:
+        assert len((await session.scalars(select(Note))).all()) == 2
+
+
+START = """
+import asyncio, json
+from fastapi import FastAPI
+from stockade import Settings, Stockade
+from stockade.errors import ConfigurationError
+from stockade.storage.sql import make_engine, upgrade_schema
+from tests.unit.tenancy.models import Base
+
+async def main():
+    settings = Settings()
+    engine = make_engine(settings.database_url.get_secret_value())
+    await upgrade_schema(engine)
+    await engine.dispose()
+    stockade = Stockade(settings, models=[Base])
+    stockade.install(FastAPI())
+    try:
+        print(json.dumps(await stockade.start()))
+    except ConfigurationError as error:
+        print(json.dumps({"refused": str(error)}))
+    finally:
+        await stockade.stop()
+
+asyncio.run(main())
+"""
+
+
+def start(walled: Walled, folder: Path, **tenancy: str) -> dict[str, str]:
+    """Start an application on the database, in a process that has no other models."""
+    given = {f"STOCKADE_TENANCY__{name}": value for name, value in tenancy.items()}
+    given |= {
+        "DATABASE_URL": walled.database.dsn,
+        "STOCKADE_ENVIRONMENT": "test",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", START],
+        env=demo_environment(folder, given),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, str] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+def test_application_says_so(walled: Walled, tmp_path: Path) -> None:
+    """The start of an application verifies the policies, and says what is in force."""
+    found = start(walled, tmp_path, ROW_LEVEL_SECURITY="raw_sql", ROLE=walled.role)
+    assert walled.role in found["row_level_security"]
+    assert "allowed" in found["row_level_security"]
+    found = start(walled, tmp_path, ROW_LEVEL_SECURITY="on")
+    assert "refused" in found["row_level_security"]
+
+
+def test_application_keeps_text_from_its_accounts(walled: Walled, tmp_path: Path) -> None:
+    """Without a role of its own, SQL text of a tenant would reach Stockade's own tables."""
+    found = start(walled, tmp_path, ROW_LEVEL_SECURITY="raw_sql")
+    assert "stockade_users" in found["refused"]
+
+
+def test_application_without_policies(walled: Walled, tmp_path: Path) -> None:
+    """An application whose migration was not run does not start."""
+    walled.execute("ALTER TABLE tag DISABLE ROW LEVEL SECURITY")
+    found = start(walled, tmp_path, ROW_LEVEL_SECURITY="on", ROLE=walled.role)
+    assert "stockade db rls" in found["refused"]
 
 
 ENVIRONMENT = """

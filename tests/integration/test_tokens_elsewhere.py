@@ -32,7 +32,7 @@ class Served:
 
     def issue(self) -> str:
         """Issue a token of the moment."""
-        return self.stockade._tokens.issue(ANA).value
+        return self.stockade._sign_in.tokens.issue(ANA).value
 
 
 @pytest.fixture(scope="module", params=["Ed25519", "EdDSA", "ES256", "RS256"])

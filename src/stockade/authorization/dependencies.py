@@ -8,21 +8,24 @@ calls it, and gives the principal.
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import HTTPConnection
 
+from stockade.authorization.permissions import is_permission
 from stockade.authorization.rules import covers, decide
 from stockade.core.clock import SystemClock
-from stockade.core.dependencies import CurrentPrincipal, caller_of
+from stockade.core.dependencies import CurrentPrincipal, PolicyMark, caller_of
 from stockade.core.exchange import require_exchange
 from stockade.core.identity import SECOND_FACTORS, Factor, Principal, TenantRole
-from stockade.core.policy import Policy
+from stockade.core.policy import Policy, combine, either
 from stockade.errors import ConfigurationError, ForbiddenError, StepUpRequiredError
 
 if TYPE_CHECKING:
     from stockade.core.decision import Decision
 
+_SHORTEST_REASON = 3
 _clock = SystemClock()
 _STEP_UPS: Final = frozenset({"authorization.sign_in_too_old", "authorization.factor_missing"})
 
@@ -47,6 +50,26 @@ class RequiredCaller(CurrentPrincipal):
             raise_refusal(decide(self.policy, principal, now=_clock.now()), self.policy)
         return principal
 
+    def __and__(self, other: RequiredCaller) -> RequiredCaller:
+        """Ask for both.
+
+        Raises:
+            PolicyConflictError: No role satisfies both.
+        """
+        if not isinstance(other, RequiredCaller):
+            return NotImplemented
+        return RequiredCaller(combine([self.policy, other.policy]))
+
+    def __or__(self, other: RequiredCaller) -> RequiredCaller:
+        """Ask for one of the two.
+
+        Raises:
+            PolicyConflictError: One of them asks for more than roles and permissions.
+        """
+        if not isinstance(other, RequiredCaller):
+            return NotImplemented
+        return RequiredCaller(either([self.policy, other.policy]))
+
 
 def require_role(*roles: str) -> RequiredCaller:
     """Make a dependency that asks for one of these roles in the caller's active tenant.
@@ -57,7 +80,7 @@ def require_role(*roles: str) -> RequiredCaller:
     if not roles:
         message = "require_role() needs at least one role"
         raise ConfigurationError(message)
-    names = frozenset(str(role) for role in roles)
+    names = frozenset(_name_of(role) for role in roles)
     return RequiredCaller(
         Policy(roles=(names,), origins=(f"require_role({', '.join(sorted(names))})",))
     )
@@ -67,15 +90,62 @@ def require_permission(*permissions: str) -> RequiredCaller:
     """Make a dependency that lets callers through who have all of these permissions.
 
     Raises:
-        ConfigurationError: No permission is named.
+        ConfigurationError: No permission is named, or one does not read ``scope:resource:action``.
     """
     if not permissions:
         message = "require_permission() needs at least one permission"
         raise ConfigurationError(message)
-    names = frozenset(str(permission) for permission in permissions)
+    names = frozenset(_name_of(permission) for permission in permissions)
+    if not all(map(is_permission, names)):
+        message = "require_permission() needs names such as notes:note:read, in lower case"
+        raise ConfigurationError(message)
     return RequiredCaller(
         Policy(permissions=names, origins=(f"require_permission({', '.join(sorted(names))})",))
     )
+
+
+def require_any(*requirements: str | RequiredCaller) -> RequiredCaller:
+    """Make a dependency that lets callers through who satisfy one of these.
+
+    Args:
+        *requirements: Permissions, and what the other ``require_`` functions make.
+
+    Raises:
+        ConfigurationError: There is none, or one asks for more than roles and permissions.
+    """
+    return RequiredCaller(either([_requirement(each).policy for each in requirements]))
+
+
+def require_all(*requirements: str | RequiredCaller) -> RequiredCaller:
+    """Make a dependency that lets callers through who satisfy all of these.
+
+    Args:
+        *requirements: Permissions, and what the other ``require_`` functions make.
+
+    Raises:
+        ConfigurationError: There is none, or nobody could satisfy them together.
+    """
+    if not requirements:
+        message = "require_all() needs at least one requirement"
+        raise ConfigurationError(message)
+    return RequiredCaller(combine([_requirement(each).policy for each in requirements]))
+
+
+def _requirement(given: str | RequiredCaller) -> RequiredCaller:
+    return given if isinstance(given, RequiredCaller) else require_permission(given)
+
+
+def _name_of(given: object) -> str:
+    """Return the text of a name, whichever kind of enumeration it is a member of.
+
+    Raises:
+        ConfigurationError: It is no text.
+    """
+    value = given.value if isinstance(given, Enum) else given
+    if not isinstance(value, str):
+        message = "roles and permissions are named by text, or by members of a StrEnum"
+        raise ConfigurationError(message)
+    return str(value)
 
 
 def require_fresh(max_age: timedelta, *, factor: str | None = None) -> RequiredCaller:
@@ -99,6 +169,22 @@ def require_fresh(max_age: timedelta, *, factor: str | None = None) -> RequiredC
     return RequiredCaller(
         Policy(step_up=max_age, factor=factor, origins=(f"require_fresh({wanted})",))
     )
+
+
+def unchecked(reason: str) -> PolicyMark:
+    """Let an endpoint, or all of a router, use guarded objects without a check.
+
+    Args:
+        reason: Why that is right; it is shown in the audit.
+
+    Raises:
+        ConfigurationError: The reason is missing.
+    """
+    given: object = reason
+    if not isinstance(given, str) or len(given.strip()) < _SHORTEST_REASON:
+        message = 'unchecked() needs a reason in words: @unchecked("counts notes, shows none")'
+        raise ConfigurationError(message)
+    return PolicyMark(Policy(unchecked=(reason,), origins=("unchecked",)))
 
 
 def raise_refusal(decision: Decision, policy: Policy) -> None:

@@ -9,19 +9,20 @@ from stockade.core.decision import Decision
 from stockade.core.identity import AuthenticationMethod, Factor, UserType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from stockade.core.identity import Principal
     from stockade.core.policy import Policy
 
+_NO_ROLES: Final = frozenset({str(UserType.SUPER_ADMIN)})
 # As far as the clocks of several machines may differ.
 _LEEWAY: Final = timedelta(minutes=2)
 GRANTED: Final = Decision(granted=True, reason="authorization.granted")
 
 
 def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Decision:
-    """Decide on roles, permissions, the age of the sign-in and its factor, in this order.
+    """Decide on roles, permissions, choices, the age of the sign-in and its factor, in this order.
 
     A super administrator holds every role and permission, but no fresher sign-in than anybody else.
 
@@ -32,7 +33,8 @@ def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Dec
     """
     if not principal.is_super_admin:
         for wanted in policy.roles:
-            if wanted.isdisjoint(principal.roles):
+            # A role of a tenant that is called so by its store is no kind of account.
+            if (wanted - _NO_ROLES).isdisjoint(principal.roles):
                 return _refuse(
                     "authorization.role_missing",
                     {"needs": _words(wanted), "has": _words(principal.roles)},
@@ -40,6 +42,12 @@ def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Dec
         missing = policy.permissions - principal.permissions
         if missing:
             return _refuse("authorization.permission_missing", {"needs": _words(missing)})
+        for group in policy.alternatives:
+            if not any(decide(each, principal, now=now).granted for each in group):
+                return _refuse(
+                    "authorization.no_alternative",
+                    {"needs": " | ".join(needs_of(each) for each in group)},
+                )
     if policy.step_up is not None and not _is_fresh(policy.step_up, principal, now):
         return _refuse(
             "authorization.sign_in_too_old", {"max_age": str(int(policy.step_up.total_seconds()))}
@@ -79,6 +87,14 @@ def _refuse(reason: str, evidence: Mapping[str, str]) -> Decision:
     return Decision(granted=False, reason=reason, evidence=evidence)
 
 
+def needs_of(policy: Policy) -> str:
+    """Name what a policy asks, for the evidence of a decision."""
+    parts = ["|".join(sorted(roles)) for roles in policy.roles]
+    parts += sorted(policy.permissions)
+    parts += [" | ".join(needs_of(each) for each in group) for group in policy.alternatives]
+    return " & ".join(f"({part})" if " | " in part else part for part in parts) or "a caller"
+
+
 def _words(names: Iterable[str]) -> str:
     return ",".join(sorted(names)) or "none"
 
@@ -88,6 +104,9 @@ def covers(enforced: Policy, asked: Policy) -> bool:
     # Without a generator: it is asked for each request.
     for roles in asked.roles:
         if roles not in enforced.roles:
+            return False
+    for group in asked.alternatives:
+        if group not in enforced.alternatives:
             return False
     return (
         asked.permissions <= enforced.permissions
@@ -110,5 +129,18 @@ def permissions_of(roles: frozenset[str], table: Mapping[str, frozenset[str]]) -
 
 def unknown_roles(policy: Policy, known: Iterable[str]) -> frozenset[str]:
     """Name the roles a policy asks for that do not exist; nobody could ever satisfy it."""
-    wanted = frozenset().union(*policy.roles) if policy.roles else frozenset()
+    wanted = frozenset[str]().union(*(roles for each in parts_of(policy) for roles in each.roles))
     return wanted - frozenset(known) - {UserType.SUPER_ADMIN}
+
+
+def named_permissions(policy: Policy) -> frozenset[str]:
+    """Name every permission that a policy asks for, also in one of its alternatives."""
+    return frozenset().union(*(each.permissions for each in parts_of(policy)))
+
+
+def parts_of(policy: Policy) -> Iterator[Policy]:
+    """Yield a policy and the policies in it, at any depth."""
+    yield policy
+    for group in policy.alternatives:
+        for each in group:
+            yield from parts_of(each)

@@ -73,6 +73,9 @@ def _print_exceptions(console: Console, stockade: Stockade) -> None:
     """Print what is excused, with the reason, and what a setting lets pass: a line for each."""
     for excuse in sorted(map(str, stockade.excuses())):
         console.print(Text(f"excused: {excuse}"))
+    for plan in stockade.plans():
+        for reason in plan.policy.unchecked:
+            console.print(Text(f"unchecked objects: {plan.label}: {reason}"))
     for warning in stockade.warnings():
         console.print(Text(f"let pass by setting: {warning}"))
 
@@ -87,9 +90,13 @@ def _print_summary(console: Console, routes: int, found: dict[str, str]) -> None
 
 def describe_needs(plan: Plan) -> str:
     """Say what a caller needs beside being signed in, or why nothing is asked."""
+    from stockade.authorization.rules import needs_of
+    from stockade.core.policy import Policy
+
     policy = plan.policy
     parts = ["|".join(sorted(roles)) for roles in policy.roles]
     parts += sorted(policy.permissions)
+    parts += [needs_of(Policy(alternatives=(group,))) for group in policy.alternatives]
     if policy.step_up is not None:
         parts.append(f"a sign-in within {policy.step_up}")
     if policy.factor is not None:

@@ -14,6 +14,7 @@ from stockade.cli import (
     check,
     database,
     demo,
+    explain,
     fastapi_users,
     keys,
     limits,
@@ -37,6 +38,7 @@ app.command(name="check")(check.check)
 app.command(name="demo")(demo.demo)
 app.command(name="limits")(limits.limits)
 app.add_typer(bans.app, name="bans")
+app.command(name="explain")(explain.explain)
 app.add_typer(apikeys.app, name="apikeys")
 app.add_typer(database.app, name="db")
 keys.app.command(name="reseal")(reseal.reseal)

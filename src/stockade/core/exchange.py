@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stockade.core.decision import Decision
     from stockade.core.identity import Principal
     from stockade.core.policy import Policy
+    from stockade.core.watching import ObjectWatch
     from stockade.errors import DeniedError
 
 SCOPE_KEY: Final = "stockade"
@@ -67,6 +68,8 @@ class Exchange:
         principal: The verified caller, if any.
         route: Path template of the route that serves the request, with all prefixes; never the
             requested path.
+        watch: Knows which guarded objects were touched and checked; None where nothing is watched.
+        withheld: Why no answer may leave; the answer of this refusal takes its place.
         headers: Response headers that layers ask for, such as ``RateLimit``.
         reservations: What limits have taken that goes back if the answer does not count.
         body_limit: Most bytes of the request body.
@@ -98,6 +101,8 @@ class Exchange:
         "reservations",
         "route",
         "scheme",
+        "watch",
+        "withheld",
     )
 
     # Python takes twice as long where the arguments are named, and every request makes one.
@@ -125,6 +130,8 @@ class Exchange:
         self.has_content = False
         self.planted = False
         self.from_proxy = False
+        self.watch: ObjectWatch | None = None
+        self.withheld: DeniedError | None = None
 
 
 def find_exchange(scope: Mapping[str, Any]) -> Exchange | None:

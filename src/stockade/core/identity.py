@@ -80,6 +80,7 @@ class Principal:
         authenticated_at: When it last gave its password or factor, not when the token was issued
             (OpenID Connect ``auth_time``).
         session_id: The session that the request belongs to, if any.
+        actor: The super administrator who acts as this account, if somebody does.
         factors: What the caller has proved itself with in this session, as `Factor` names it.
         limits: Limits of its own, in the place of the default ones; for a program that was given
             some.
@@ -94,6 +95,7 @@ class Principal:
     method: AuthenticationMethod = AuthenticationMethod.BEARER
     authenticated_at: datetime = field(default=datetime.fromtimestamp(0, tz=UTC))
     session_id: str | None = None
+    actor: UserId | None = None
     factors: frozenset[str] = frozenset()
     limits: tuple[LimitRule, ...] = ()
 

@@ -40,6 +40,8 @@ class Policy:
         optional: Whether credentials that come to an open route are verified. It opens nothing.
         roles: Sets of tenant roles; the caller needs one of each set.
         permissions: Permissions the caller needs, all of them.
+        alternatives: Groups of policies; of each group the caller satisfies one.
+        unchecked: Reasons for which the endpoint may touch guarded objects without a check.
         limits: Rate limits on top of, or in place of, the default ones.
         unlimited: Reasons for which the default limits do not apply.
         exemptions: Reasons for which some requests are free of limits.
@@ -61,6 +63,8 @@ class Policy:
     optional: bool = False
     roles: tuple[frozenset[str], ...] = ()
     permissions: frozenset[str] = frozenset()
+    alternatives: tuple[tuple[Policy, ...], ...] = ()
+    unchecked: tuple[str, ...] = ()
     limits: tuple[LimitRule, ...] = ()
     unlimited: tuple[str, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
@@ -80,6 +84,7 @@ class Policy:
             self.authenticated
             or bool(self.roles)
             or bool(self.permissions)
+            or bool(self.alternatives)
             or self.step_up is not None
             or self.factor is not None
         )
@@ -104,6 +109,37 @@ def combine(policies: Iterable[Policy]) -> Policy:
     return joined
 
 
+def either(policies: Iterable[Policy]) -> Policy:
+    """Make a policy that is satisfied by whoever satisfies one of several.
+
+    Raises:
+        PolicyConflictError: There is none, or one asks for more than roles and permissions.
+    """
+    group = tuple(policies)
+    for policy in group:
+        rest = replace(
+            policy,
+            authenticated=False,
+            roles=(),
+            permissions=frozenset(),
+            alternatives=(),
+            origins=(),
+        )
+        if rest != Policy() or not policy.needs_principal:
+            # A sign-in that is fresh in one alternative alone would be asked of whoever fails the
+            # other: nobody could say which of the two a caller should mend.
+            message = (
+                "only roles and permissions can be alternatives: add everything else to the whole,"
+                " such as (a | b) & require_fresh(...)"
+            )
+            raise PolicyConflictError(message)
+    if not group:
+        message = "a choice between no policies lets nobody through: name at least one"
+        raise PolicyConflictError(message)
+    origins = _unique(tuple(" and ".join(policy.origins) for policy in group))
+    return Policy(alternatives=(group,), origins=(f"any of ({' | '.join(origins)})",))
+
+
 def _join(left: Policy, right: Policy) -> Policy:
     if (
         left.body_limit is not None
@@ -122,6 +158,8 @@ def _join(left: Policy, right: Policy) -> Policy:
         optional=left.optional or right.optional,
         roles=_unique(left.roles + right.roles),
         permissions=left.permissions | right.permissions,
+        alternatives=_unique(left.alternatives + right.alternatives),
+        unchecked=_unique(left.unchecked + right.unchecked),
         limits=_unique(left.limits + right.limits),
         unlimited=_unique(left.unlimited + right.unlimited),
         exemptions=_unique(left.exemptions + right.exemptions),

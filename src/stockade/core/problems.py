@@ -73,6 +73,11 @@ UNDECIDED: Final = Problem(
     code="undecided",
     detail="The server refused to send an answer that no access decision stands behind.",
 )
+UNCHECKED: Final = Problem(
+    status=500,
+    code="unchecked_object",
+    detail="The server refused to send an answer about objects that no access check stands behind.",
+)
 HOST_REFUSED: Final = Problem(
     status=400, code="bad_host", detail="The Host header is not one that this server answers to."
 )
@@ -132,6 +137,8 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911, P
             )
         case errors.NotFoundError():
             return NOT_FOUND
+        case errors.UncheckedObjectError():
+            return UNCHECKED
         case errors.UnsupportedMediaTypeError():
             return Problem(
                 status=415,

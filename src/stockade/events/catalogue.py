@@ -154,9 +154,27 @@ _KINDS = (
         "A known caller lacks a role, a permission or a fresh sign-in.",
     ),
     EventKind(
+        "authorization.object_unchecked",
+        logging.ERROR,
+        "A handler used guarded objects without a check; its answer or its write was refused.",
+    ),
+    EventKind(
+        "authorization.impersonated",
+        logging.WARNING,
+        "A super administrator began to act as another account.",
+    ),
+    EventKind(
+        "authorization.membership_changed",
+        logging.INFO,
+        "A tenant was made, or somebody joined, left, switched or got another role.",
+    ),
+    EventKind(
         "tenancy.refused",
         logging.WARNING,
         "A statement or an object would have crossed a tenant's line.",
+    ),
+    EventKind(
+        "tenancy.crossed", logging.WARNING, "A super administrator began to work in a tenant."
     ),
     EventKind("rate_limiting.refused", logging.WARNING, "A limit is used up."),
     EventKind(

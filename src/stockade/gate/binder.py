@@ -158,7 +158,7 @@ class Binder:
                 "policies: mount two objects"
             )
             return
-        found = self._check_leaf(leaf, plan)
+        found = self._check_leaf(leaf, plan) + self._compiler.check_masks(leaf)
         problems += found
         if not found:
             plans.setdefault(id(leaf.key), plan)

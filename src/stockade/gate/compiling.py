@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from stockade.authorization.rules import unknown_roles
+from stockade.authorization.masking import masks_in
+from stockade.authorization.rules import named_permissions, unknown_roles
 from stockade.core.decision import Decision
 from stockade.core.limits import Unit
 from stockade.core.policy import Policy, combine
@@ -63,7 +64,7 @@ class PlanCompiler:
         self._default = gate.default
         self._table = {entry: _to_policy(entry, given) for entry, given in gate.policies.items()}
         self._authorization = authorization
-        self._granted_anywhere = frozenset().union(*authorization.roles.values())
+        self._granted_anywhere = frozenset().union(*authorization.granted.values())
         self._limiter = limiter
         self._limits = validation.content_limits()
         self._codings = frozenset(each.encode("ascii") for each in validation.content_codings)
@@ -105,7 +106,13 @@ class PlanCompiler:
             access=access,
             policy=policy,
             optional=optional,
-            rules=bool(policy.roles or policy.permissions or policy.step_up or policy.factor),
+            rules=bool(
+                policy.roles
+                or policy.permissions
+                or policy.alternatives
+                or policy.step_up
+                or policy.factor
+            ),
             before=limits.before,
             after=limits.after,
             # An open route has one limit, for a caller who is known from the start as well.
@@ -144,6 +151,16 @@ class PlanCompiler:
         self._check_names(policy)
         return policy
 
+    def check_masks(self, leaf: Leaf) -> list[str]:
+        """Return what is wrong with the masked fields of a leaf's answer, a line for each."""
+        adapter = getattr(getattr(leaf.holder, "response_field", None), "_type_adapter", None)
+        try:
+            for policy in masks_in(getattr(adapter, "core_schema", None)):
+                self._check_names(policy)
+        except ConfigurationError as error:
+            return [f"{leaf.label}: {error}"]
+        return []
+
     def _check_names(self, policy: Policy) -> None:
         unknown = unknown_roles(policy, self._authorization.roles)
         if unknown:
@@ -153,7 +170,7 @@ class PlanCompiler:
                 " (more: STOCKADE_AUTHORIZATION__ROLES)"
             )
             raise ConfigurationError(message)
-        orphans = policy.permissions - self._granted_anywhere
+        orphans = named_permissions(policy) - self._granted_anywhere
         if orphans:
             message = (
                 f"no role grants {', '.join(sorted(orphans))}, so nobody could ever call it:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stockade.core.acting import ACTING
 from stockade.core.exchange import Exchange
 from stockade.core.problems import INTERNAL
 from stockade.gate.guard import REFUSALS
@@ -83,7 +84,11 @@ class Gate:
         ):
             socket = guard.watch(plan, scope, receive, send, exchange)
             receive, send = socket.receive, socket.send
-        await self.inner(scope, receive, send)
+        acting = ACTING.set(exchange.principal)
+        try:
+            await self.inner(scope, receive, send)
+        finally:
+            ACTING.reset(acting)
 
 
 async def _refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:

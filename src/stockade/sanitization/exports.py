@@ -36,7 +36,7 @@ _NUMBER: Final = r"-[0-9]{1,15}(?:\.[0-9]{1,15})?"
 # The apostrophes, if any, before what would be a formula at the beginning of a cell.
 _CELL: Final = re.compile(
     r"\A'*+(?=[\t\n\r])"
-    rf"|(?:\A(?!{_NUMBER}\Z)|(?<=[{_SEPARATOR}])(?!{_NUMBER}(?:\Z|[{_SEPARATOR}])))"
+    rf"|(?:\A(?!{_NUMBER}\Z)|(?<=[{_SEPARATOR}]))"
     rf"'*+(?=[{_UNSEEN}]*+[{_FORMULA}])"
 )
 _DELIMITERS: Final = frozenset({",", ";", "\t"})
@@ -48,8 +48,9 @@ def escape_csv(value: str) -> str:
     An apostrophe is put before ``=``, ``+``, ``-``, ``@`` and their full-width forms at the
     beginning of the text, also behind blanks, quotes and characters that are not seen, and before a
     tab or line break there. The same is done behind each comma, semicolon, tab and line break in
-    the text, because a program that expects another separator begins a cell there. A plain
-    negative number such as ``-5`` is left alone. `unescape_csv` gives back each text.
+    the text, because a program that expects another separator begins a cell there. A text that is
+    a negative number and nothing else, such as ``-5``, is left alone. `unescape_csv` gives back
+    each text.
 
     Escape once, where the file is written, and quote each cell; `CSVWriter` does both.
 

@@ -35,8 +35,8 @@ from stockade.tenancy.opaque import (
 from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.writes import column_name, written_names
 
-# The parts of a caller's keywords that decide how a bound parameter is rendered and counted.
 _TEXT_ADVICE = "write it with the ORM or the Core, whose tables can be filtered"
+# The parts of a caller's keywords that decide how a bound parameter is rendered and counted.
 _BIND_KEYWORDS = ("literal_binds", "accumulate_bind_names", "visited_bindparam")
 
 
@@ -60,6 +60,11 @@ class IsolatedCompiler(SQLCompiler):
     """A compiler for which a table is only ever the rows of one tenant.
 
     `isolate_compiler` puts it in front of the compiler of a dialect.
+
+    Attributes:
+        touched_tables: Every table that the statement reads or writes.
+        written_tables: Those that it writes.
+        holds_text: Whether it holds SQL text, which may touch any table.
     """
 
     plans: ClassVar[Mapping[Table, TablePlan]]
@@ -72,6 +77,9 @@ class IsolatedCompiler(SQLCompiler):
         self, dialect: Any, statement: ClauseElement | None, *args: Any, **kw: Any
     ) -> None:
         self._stockade_statement = statement
+        self.touched_tables: set[Table] = set()
+        self.written_tables: set[Table] = set()
+        self.holds_text = False
         if statement is not None:
             self._refuse_foreign_compilers(statement)
         super().__init__(dialect, statement, *args, **kw)
@@ -105,6 +113,7 @@ class IsolatedCompiler(SQLCompiler):
                 "it is not in the metadata that isolation was built from; use the mapped model",
                 reason="unknown_table",
             )
+        self.touched_tables.add(plan.table)
         return plan
 
     # Reading: a table in a FROM clause is a filtered sub-select of the same name.
@@ -174,6 +183,8 @@ class IsolatedCompiler(SQLCompiler):
             and not (self.allows_text and is_filterable(column.name, whole=False))
         ):
             raise self._opaque("literal_column()", "use a column, a literal() or a bindparam()")
+        if column.is_literal and not is_plain_literal(column.name):
+            self.holds_text = True
         if is_raw_name(column.name):
             raise self._opaque("an unquoted name", "leave out quote=False")
         text = super().visit_column(column, *args, **kw)
@@ -185,7 +196,9 @@ class IsolatedCompiler(SQLCompiler):
     # Writing: the tenant is part of what is written, and of what is matched.
 
     def _target(self, statement: Any) -> TablePlan:
-        return self._plan(target_table(statement))
+        plan = self._plan(target_table(statement))
+        self.written_tables.add(plan.table)
+        return plan
 
     def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:
         """Render an INSERT whose tenant is the session's, whatever the statement says."""
@@ -278,12 +291,14 @@ class IsolatedCompiler(SQLCompiler):
         whole = textclause is self._stockade_statement
         if not self.allows_text or not is_filterable(textclause.text, whole=whole):
             raise self._opaque("text()", _TEXT_ADVICE)
+        self.holds_text = True
         return str(super().visit_textclause(textclause, *args, **kw))  # type: ignore[no-untyped-call]
 
     def visit_textual_select(self, taf: Any, *args: Any, **kw: Any) -> str:
         """Refuse SQL text with columns, unless the database filters it."""
         if not self.allows_text or not is_filterable(taf.element.text, whole=True):
             raise self._opaque("text().columns()", _TEXT_ADVICE)
+        self.holds_text = True
         return str(super().visit_textual_select(taf, *args, **kw))  # type: ignore[no-untyped-call]
 
     def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
@@ -20,10 +21,17 @@ class TenantSessionDependency:
 
     Args:
         factory: Makes the sessions, such as a `TenantSessionFactory`.
+        watch: Called with each session before it is used, and with the request that it is for.
     """
 
-    def __init__(self, factory: Callable[[TenantId | None], AsyncSession]) -> None:
+    def __init__(
+        self,
+        factory: Callable[[TenantId | None], AsyncSession],
+        *,
+        watch: Callable[[AsyncSession, HTTPConnection], AbstractContextManager[None]] | None = None,
+    ) -> None:
         self._factory = factory
+        self._watch = watch
 
     async def __call__(self, connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
         """Yield the session and close it afterwards.
@@ -37,4 +45,6 @@ class TenantSessionDependency:
         if principal is None or not principal.tenant_id:
             raise ForbiddenError(reason="tenancy.no_tenant")
         async with self._factory(principal.tenant_id) as session:
-            yield session
+            watched = nullcontext() if self._watch is None else self._watch(session, connection)
+            with watched:
+                yield session

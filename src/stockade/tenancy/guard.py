@@ -215,6 +215,17 @@ class StatementGuard:
         return self._refusals.record(error, table=table, tenant_id=tenant_id)
 
 
+def enter_again(connection: Connection) -> None:
+    """Tell PostgreSQL the tenant in a transaction that no session began.
+
+    Whoever ends the transaction on the session's connection itself, and goes on with it, begins
+    another one there.
+    """
+    binding = connection.get_execution_options().get(BINDING_OPTION)
+    if isinstance(binding, TenantBinding) and binding.transaction is not None:
+        binding.transaction.enter(connection, binding.tenant_id)
+
+
 def _write_in(statement: Any) -> Any:  # noqa: ANN401
     """Return the INSERT or UPDATE that a statement is, looking into what merely wraps it."""
     while True:

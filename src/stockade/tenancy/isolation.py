@@ -15,7 +15,7 @@ from stockade.events import EventLog
 from stockade.tenancy.canary import Canary
 from stockade.tenancy.compiler import IsolatedCompiler, isolate_compiler
 from stockade.tenancy.errors import TenantRequiredError
-from stockade.tenancy.guard import StatementGuard
+from stockade.tenancy.guard import StatementGuard, enter_again
 from stockade.tenancy.models import TenantBinding
 from stockade.tenancy.planning import Base, IsolationPlan, plan_isolation
 from stockade.tenancy.refusals import Refusals
@@ -102,6 +102,8 @@ class Isolation:
         guard = StatementGuard(self._plan.tables, self._refusals, allows_text=self._allows_text)
         event.listen(sync_engine, "before_execute", guard.before_execute, retval=True)
         event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute)
+        if self._transaction is not None:
+            event.listen(sync_engine, "begin", enter_again)
         # What was compiled before is not isolated; the guard would refuse it, forever.
         sync_engine.clear_compiled_cache()
         self._installed.append(sync_engine)

@@ -122,6 +122,14 @@ class TenantSession(Session):
                 reason="tenancy.other_engine",
             )
 
+    def _require_transaction(self, connection: Connection) -> None:
+        if getattr(connection.connection.dbapi_connection, "autocommit", False):
+            raise self._refuse_opaque(
+                "AUTOCOMMIT is refused with row-level security: each statement would forget the "
+                "tenant; leave it out",
+                reason="tenancy.autocommit",
+            )
+
     def merge(self, instance: _Object, *, load: bool = True, options: Any = None) -> _Object:  # noqa: ANN401
         """Copy an object into the session, as `Session.merge` does.
 
@@ -169,6 +177,7 @@ def _bind_connection(
     binding = session._stockade_binding  # noqa: SLF001 - same module.
     connection.execution_options(**{BINDING_OPTION: binding})
     if binding.transaction is not None:
+        session._require_transaction(connection)  # noqa: SLF001 - same module.
         binding.transaction.enter(connection, binding.tenant_id)
 
 

@@ -70,7 +70,7 @@ def run_below(
             cursor.execute(statement)
         return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
     except dialect.loaded_dbapi.Error as error:
-        if dialect.is_disconnect(error, connection.connection.driver_connection, cursor):
+        if dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor):
             connection.invalidate(error)
         raise DBAPIError.instance(
             None, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect

@@ -404,7 +404,11 @@ TEXTS: Final[dict[str, Callable[[Probe], Any]]] = {
         ).c
     ),
     "literal_column": lambda p: select(
-        *(sa.literal_column(f"(SELECT max({name}) FROM {p.quoted})") for name in p.quoted_names)
+        *(
+            sa.literal_column(f"(SELECT {end}({name}) FROM {p.quoted})").label(f"k{end}{n}")
+            for end in ("min", "max")
+            for n, name in enumerate(p.quoted_names)
+        )
     ),
 }
 

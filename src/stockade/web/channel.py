@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from stockade.core.exchange import SCOPE_KEY
 from stockade.core.problems import UNDECIDED, Problem, problem_for
 from stockade.errors import BodyTooLargeError
+from stockade.events import event_name_for
 from stockade.web.responses import is_slash_redirect, send_problem
 
 if TYPE_CHECKING:
@@ -131,12 +132,17 @@ class Channel:
         return {"type": "websocket.disconnect", "code": _MESSAGE_TOO_BIG}
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Hand on one message to the client, if a decision stands behind it."""
+        """Hand on one message to the client, if a decision stands behind it.
+
+        Raises:
+            UncheckedObjectError: A stream that has begun would go on with objects that nobody has
+                checked.
+        """
         # The start of an answer that was decided on and the parts of its body: nearly all messages
         # are one of these, and they cost no coroutine of ours.
         if not self._replaced:
             kind = message["type"]
-            if kind == "http.response.body":
+            if kind == "http.response.body" and self._exchange.withheld is None:
                 return self._send(message)
             decision = self._exchange.decision
             if (
@@ -144,6 +150,7 @@ class Channel:
                 and decision is not None
                 and decision.granted
                 and self._exchange.body_refusal is None
+                and self._exchange.withheld is None
             ):
                 headers = self._complete(message.get("headers", ()))
                 return self._send({**message, "headers": headers})
@@ -157,6 +164,14 @@ class Channel:
             await self._start(message)
         elif kind == "websocket.accept" and not self._is_granted():
             await self._refuse_socket()
+        elif kind == "http.response.body" and self._exchange.withheld is not None:
+            # The head of a stream is gone already: without its end, nobody takes it for complete.
+            self._record_withheld(self._exchange.withheld)
+            raise self._exchange.withheld
+        elif kind == "websocket.send" and self._exchange.withheld is not None:
+            self._record_withheld(self._exchange.withheld)
+            self._replaced = True
+            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         else:
             await self._send(message)
 
@@ -172,6 +187,10 @@ class Channel:
             # has in store for others stays inside.
             self._record("gate.undecided", "gate.answer_after_refusal")
             await self._replace(UNDECIDED)
+        elif exchange.withheld is not None:
+            # Also a redirect or an error of the handler's own may tell of what nobody has checked.
+            self._record_withheld(exchange.withheld)
+            await self._replace(problem_for(exchange.withheld))
         elif (
             exchange.body_refusal is not None
             and message["status"] != (problem := problem_for(exchange.body_refusal)).status
@@ -180,6 +199,9 @@ class Channel:
             await self._replace(problem)
         else:
             await self._send({**message, "headers": self._complete(message.get("headers", ()))})
+
+    def _record_withheld(self, error: DeniedError) -> None:
+        self._record(event_name_for(error.reason), error.reason)
 
     def _is_granted(self) -> bool:
         decision = self._exchange.decision

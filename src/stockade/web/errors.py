@@ -22,7 +22,7 @@ from stockade.core.problems import (
     problem_for,
     problem_for_status,
 )
-from stockade.errors import DeniedError, StoreError
+from stockade.errors import DeniedError, StoreError, UncheckedObjectError
 from stockade.events import event_name_for
 from stockade.web.channel import BodyRefusedError
 from stockade.web.responses import unavailable
@@ -107,6 +107,8 @@ class ErrorAnswers:
         if not isinstance(error, DeniedError):
             raise error
         self._emit(connection, event_name_for(error.reason), error.reason)
+        if isinstance(error, UncheckedObjectError):
+            _release(connection)
         return await self._respond(connection, problem_for(error))
 
     async def answer_store_error(self, connection: HTTPConnection, error: Exception) -> Answer:
@@ -146,6 +148,7 @@ class ErrorAnswers:
     async def answer_unexpected(self, connection: HTTPConnection, error: Exception) -> Answer:
         """Answer 500; the server logs the error itself."""
         self._emit(connection, "web.server_error", type(error).__name__)
+        _release(connection)
         return await self._respond(connection, INTERNAL)
 
     def _emit(self, connection: HTTPConnection, name: str, reason: str) -> None:
@@ -160,6 +163,13 @@ class ErrorAnswers:
         return Response(
             body, status_code=problem.status, headers=dict(problem.headers), media_type=CONTENT_TYPE
         )
+
+
+def _release(connection: HTTPConnection) -> None:
+    """Let the answer out: it is one of ours, and holds nothing of what was withheld."""
+    exchange = find_exchange(connection.scope)
+    if exchange is not None:
+        exchange.withheld = None
 
 
 def _may_be_denied(websocket: WebSocket) -> bool:

@@ -74,7 +74,7 @@ class Bench:
         if user_id is not None:
             owner = dataclasses.replace(BEA, user_id=UserId(user_id), tenant_id=client.tenant_id)
             self.accounts.put(owner if user_id != "bea" else BEA)
-        await self.stockade._api_clients.add(client, secret)
+        await self.stockade._sign_in.api_clients.add(client, secret)
         return {"X-CLIENT-ID": client.client_id, "X-API-KEY": new.value}
 
     def sign_in(self, email: str = BEA.email) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Bench:
             sinks=[self.protected.sink],
             clock=self.clock,
         )
-        self.store = stockade._api_clients
+        self.store = stockade._sign_in.api_clients
         self.keys = APIKeys(stockade._keys)
         app = FastAPI()
         stockade.install(app)
@@ -230,7 +230,7 @@ async def test_a_use_moves_a_key_to_the_newest_secret(bench: Bench) -> None:
     """After it, the secret that it was made with can go."""
     now = bench.clock.now()
     older = APIKeys(KeyRing([OLD]))
-    bench.protected.stockade._api_keys._digest_keys += older._digest_keys
+    bench.protected.stockade._sign_in.api_keys._digest_keys += older._digest_keys
     new = older.generate()
     client = APIClient(
         client_id=generate_client_id(),
@@ -249,7 +249,7 @@ async def test_a_use_moves_a_key_to_the_newest_secret(bench: Bench) -> None:
     stored = await bench.store.find(client.client_id)
     assert stored is not None
     assert stored.secrets[0].digest == bench.keys.digest_now(new.value.encode())
-    bench.protected.stockade._api_keys._digest_keys = bench.keys._digest_keys
+    bench.protected.stockade._sign_in.api_keys._digest_keys = bench.keys._digest_keys
     assert bench.get("/who", headers) == 200
 
 

@@ -45,7 +45,7 @@ class Bench:
             sinks=[self.sink],
             clock=self.clock,
         )
-        self.store = self.stockade._api_clients
+        self.store = self.stockade._sign_in.api_clients
         self.app = FastAPI()
         self.stockade.install(self.app)
         for router in ("auth_router", "api_keys_router", "leaked_keys_router"):
@@ -150,7 +150,7 @@ async def test_a_report_sent_again_changes_nothing(bench: Bench) -> None:
     key = await bench.make()
     body = json.dumps([{"token": key["X-API-KEY"], "type": "a", "url": ""}]).encode()
     first = bench.send(body)
-    signed = bench.stockade._tokens.issue(ANA)
+    signed = bench.stockade._sign_in.tokens.issue(ANA)
     fresh = bench.client.post(
         f"/auth/api-keys/{key['X-CLIENT-ID']}/rotate",
         headers={"Authorization": f"Bearer {signed.value}"},

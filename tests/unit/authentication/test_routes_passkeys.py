@@ -208,10 +208,10 @@ def test_an_old_session_registers_and_removes_nothing(bench: PasskeyBench) -> No
 def test_a_factor_is_enrolled_with_the_one_that_is_there(bench: PasskeyBench) -> None:
     """A session that began without it, however fresh, brings in neither an app nor a passkey."""
     bench.registered()
-    store = bench.stockade._sessions
+    store = bench.stockade._sign_in.sessions
     sessions = asyncio.run(store.list_active(BEA.user_id, now=bench.clock.now()))
     assert len(sessions) == 1
-    bare = bench.stockade._tokens.issue(BEA, session=_without_factors(sessions[0]))
+    bare = bench.stockade._sign_in.tokens.issue(BEA, session=_without_factors(sessions[0]))
     header = {"Authorization": f"Bearer {bare.value}"}
     for path in ("/auth/factors/totp", "/auth/passkeys/register/options"):
         answer = bench.client.post(path, headers=header)

@@ -1,10 +1,14 @@
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 
 import pytest
 from starlette.requests import HTTPConnection
 
 from stockade.authorization import (
+    Permission,
     require_admin_role,
+    require_all,
+    require_any,
     require_fresh,
     require_permission,
     require_role,
@@ -20,6 +24,14 @@ from stockade.errors import (
     UnauthenticatedError,
 )
 from tests.unit.core.test_exchange import make_exchange
+
+
+class Notes(Permission):
+    READ = "a:b:c"
+
+
+class Other(str, Enum):  # noqa: UP042 - str() of such a member is not its value
+    READ = "a:b:d"
 
 
 def connect(principal: Principal | None, enforced: Policy | None = None) -> HTTPConnection:
@@ -48,13 +60,44 @@ def caller(*roles: str, permissions: frozenset[str] = frozenset(), age: int = 0)
         (require_role(TenantRole.OWNER), {"roles": (frozenset({"owner"}),)}),
         (require_admin_role, {"roles": (frozenset({"admin", "owner"}),)}),
         (require_permission("a:b:c"), {"permissions": frozenset({"a:b:c"})}),
+        (
+            require_permission(Notes.READ, Other.READ),
+            {"permissions": frozenset({"a:b:c", "a:b:d"})},
+        ),
         (require_fresh(timedelta(minutes=5)), {"step_up": timedelta(minutes=5), "factor": None}),
         (
             require_fresh(timedelta(minutes=5), factor="totp"),
             {"step_up": timedelta(minutes=5), "factor": "totp"},
         ),
+        (
+            require_all("a:b:c", require_role("a") & require_fresh(timedelta(minutes=5))),
+            {
+                "roles": (frozenset({"a"}),),
+                "permissions": frozenset({"a:b:c"}),
+                "step_up": timedelta(minutes=5),
+            },
+        ),
+        (
+            require_role("a") | require_permission("a:b:c"),
+            {"alternatives": ((require_role("a").policy, require_permission("a:b:c").policy),)},
+        ),
+        (
+            require_any(require_role("a"), "a:b:c"),
+            {"alternatives": ((require_role("a").policy, require_permission("a:b:c").policy),)},
+        ),
     ],
-    ids=["roles", "enum", "admin", "permission", "fresh", "factor"],
+    ids=[
+        "roles",
+        "enum",
+        "admin",
+        "permission",
+        "enums",
+        "fresh",
+        "factor",
+        "all",
+        "or",
+        "any",
+    ],
 )
 def test_a_dependency_carries_its_policy(
     dependency: RequiredCaller, policy: dict[str, object]
@@ -63,7 +106,7 @@ def test_a_dependency_carries_its_policy(
     (found,) = policies_of(dependency)
     assert {name: getattr(found, name) for name in policy} == policy
     assert found.needs_principal
-    assert found.origins[0].startswith("require_")
+    assert found.origins[0].startswith(("require_", "any of (require_"))
 
 
 @pytest.mark.parametrize(
@@ -71,13 +114,37 @@ def test_a_dependency_carries_its_policy(
     [
         require_role,
         require_permission,
+        require_any,
+        require_all,
+        lambda: require_permission("Notes:note:read"),
+        lambda: require_permission("notes:read"),
+        lambda: require_any("notes:read"),
+        lambda: require_role(3),  # type: ignore[arg-type]
+        lambda: require_role("a") & require_role("b"),
+        lambda: require_role("a") | require_fresh(timedelta(seconds=1)),
         lambda: require_fresh(timedelta(0)),
         lambda: require_fresh(timedelta(seconds=-1)),
         lambda: require_fresh(timedelta(minutes=5), factor="password"),
         lambda: require_fresh(timedelta(minutes=5), factor="sms"),
         lambda: require_fresh(timedelta(minutes=5), factor=""),
     ],
-    ids=["no-role", "no-permission", "no-age", "negative-age", "first-factor", "sms", "no-factor"],
+    ids=[
+        "no-role",
+        "no-permission",
+        "no-choice",
+        "nothing-of-all",
+        "case",
+        "two-parts",
+        "misspelt-choice",
+        "number",
+        "nobody-has-both",
+        "fresh-choice",
+        "no-age",
+        "negative-age",
+        "first-factor",
+        "sms",
+        "no-factor",
+    ],
 )
 def test_a_dependency_that_asks_nothing_is_a_mistake(make: object) -> None:
     """An empty list would let everybody through or nobody; both are refused at import."""
@@ -106,6 +173,25 @@ async def test_a_dependency_decides_by_itself_what_the_gate_did_not() -> None:
         with pytest.raises(StepUpRequiredError) as caught:
             await require_fresh(timedelta(hours=1), factor="mfa")(connect(member, enforced))
         assert caught.value.factor == "mfa"
+
+
+async def test_a_choice_is_decided_as_a_whole() -> None:
+    """One of the alternatives is enough, and none of them is not."""
+    choice = require_permission("a:b:c") | require_role("owner")
+    for entitled in (caller("owner"), caller("x", permissions=frozenset({"a:b:c"}))):
+        assert await choice(connect(entitled)) is entitled
+    with pytest.raises(ForbiddenError) as caught:
+        await choice(connect(caller("member", permissions=frozenset({"a:b:d"}))))
+    assert caught.value.reason == "authorization.no_alternative"
+
+
+def test_requirements_join_with_their_kind_alone() -> None:
+    """A requirement joined with something else is a mistake, not a requirement."""
+    for other in ("a:b:c", True, None, require_role):
+        with pytest.raises(TypeError):
+            require_role("a") & other  # type: ignore[operator]
+        with pytest.raises(TypeError):
+            require_role("a") | other  # type: ignore[operator]
 
 
 async def test_what_the_gate_enforced_is_not_decided_again() -> None:

@@ -6,10 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.authorization import decide, permissions_of
-from stockade.authorization.rules import covers, decide_demand, unknown_roles
+from stockade.authorization.rules import (
+    covers,
+    decide_demand,
+    named_permissions,
+    unknown_roles,
+)
 from stockade.core import AuthenticationMethod, Policy, Principal, UserId, UserType
 from stockade.core.identity import SECOND_FACTORS, Factor
-from stockade.core.policy import PolicyConflictError, combine
+from stockade.core.policy import PolicyConflictError, combine, either
 from tests.clock import FrozenClock
 
 NOW = FrozenClock().now()
@@ -38,10 +43,19 @@ def make_principal(
     )
 
 
+SIMPLE = st.builds(
+    Policy,
+    authenticated=st.just(True),
+    roles=st.lists(st.frozensets(ROLES, max_size=3), max_size=2).map(tuple),
+    permissions=st.frozensets(PERMISSIONS),
+)
+CHOICES = st.lists(SIMPLE, min_size=1, max_size=3).map(either)
+NESTED = st.lists(SIMPLE | CHOICES, min_size=1, max_size=3).map(either)
 POLICIES = st.builds(
     Policy,
     roles=st.lists(st.frozensets(ROLES, max_size=3), max_size=2).map(tuple),
     permissions=st.frozensets(PERMISSIONS),
+    alternatives=st.just(()) | NESTED.map(lambda policy: policy.alternatives),
     step_up=AGES,
     factor=st.none() | st.sampled_from(sorted(SECOND_FACTORS)),
 )
@@ -55,13 +69,21 @@ PRINCIPALS = st.builds(
 )
 
 
-@given(POLICIES, PRINCIPALS)
-def test_a_decision_is_the_policy_read_literally(policy: Policy, principal: Principal) -> None:
-    """One role of each set, every permission, a sign-in that is young enough, and its factor."""
-    entitled = principal.is_super_admin or (
+def is_entitled(policy: Policy, principal: Principal) -> bool:
+    """Read roles, permissions and choices of a policy literally."""
+    return (
         all(wanted & principal.roles for wanted in policy.roles)
         and policy.permissions <= principal.permissions
+        and all(
+            any(is_entitled(each, principal) for each in group) for group in policy.alternatives
+        )
     )
+
+
+@given(POLICIES, PRINCIPALS)
+def test_a_decision_is_the_policy_read_literally(policy: Policy, principal: Principal) -> None:
+    """One role of each set, every permission, one of each choice, and a young sign-in."""
+    entitled = principal.is_super_admin or is_entitled(policy, principal)
     fresh = policy.step_up is None or principal.authenticated_at + policy.step_up >= NOW
     wanted = SECOND_FACTORS if policy.factor == Factor.MFA else {policy.factor}
     proved = policy.factor is None or bool(wanted & principal.factors)
@@ -112,13 +134,20 @@ def test_a_policy_that_covers_another_is_at_least_as_strict(
             {"needs": "a:b:c"},
         ),
         (
+            either(
+                [Policy(roles=(frozenset({"owner"}),)), Policy(permissions=frozenset({"a:b:c"}))]
+            ),
+            "authorization.no_alternative",
+            {"needs": "owner | a:b:c"},
+        ),
+        (
             Policy(step_up=timedelta(seconds=59)),
             "authorization.sign_in_too_old",
             {"max_age": "59"},
         ),
         (Policy(factor=Factor.TOTP), "authorization.factor_missing", {"needs": "totp"}),
     ],
-    ids=["role", "no-role-would-do", "permission", "age", "factor"],
+    ids=["role", "no-role-would-do", "permission", "choice", "age", "factor"],
 )
 def test_a_refusal_says_why(policy: Policy, reason: str, evidence: dict[str, str]) -> None:
     """The event log learns what was missing."""
@@ -153,6 +182,17 @@ def test_roles_that_do_not_exist_are_found() -> None:
     policy = Policy(roles=(frozenset({"admin", "onwer"}), frozenset({"super_admin"})))
     assert unknown_roles(policy, ["admin", "owner"]) == {"onwer"}
     assert unknown_roles(Policy(), []) == frozenset()
+    choice = either([policy, either([Policy(roles=(frozenset({"membr"}),))])])
+    assert unknown_roles(choice, ["admin", "owner"]) == {"onwer", "membr"}
+
+
+def test_permissions_are_found_in_choices() -> None:
+    """A permission that nobody has is found wherever in a policy it stands."""
+    inner = either([Policy(permissions=frozenset({"a:b:c"})), Policy(authenticated=True)])
+    assert named_permissions(combine([inner, Policy(permissions=frozenset({"a:b:d"}))])) == {
+        "a:b:c",
+        "a:b:d",
+    }
 
 
 def test_without_a_time_no_sign_in_is_fresh() -> None:
@@ -160,6 +200,13 @@ def test_without_a_time_no_sign_in_is_fresh() -> None:
     asked = Policy(step_up=timedelta(seconds=60))
     assert not decide(asked, make_principal(), now=None).granted
     assert decide(Policy(), make_principal(), now=None).granted
+
+
+def test_a_role_of_that_name_is_no_super_admin() -> None:
+    """What stands above tenants is the kind of the account, whatever a store calls its roles."""
+    policy = Policy(roles=(frozenset({"super_admin"}),))
+    assert not decide(policy, make_principal(frozenset({"super_admin"})), now=NOW).granted
+    assert decide(policy, make_principal(super_admin=True), now=NOW).granted
 
 
 @pytest.mark.parametrize("factor", sorted(SECOND_FACTORS))

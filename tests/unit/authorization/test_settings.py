@@ -28,6 +28,29 @@ def test_a_permission_reads_scope_resource_action() -> None:
     assert AuthorizationSettings(roles={"admin": granted}).roles == {"admin": granted}
 
 
+@pytest.mark.parametrize(
+    "inherits",
+    [{"admin": {"admin"}}, {"admin": {"onwer"}}, {"boss": {"admin"}}],
+    ids=["circle", "unknown", "unknown-heir"],
+)
+def test_inheritance_names_roles_that_exist(inherits: dict[str, frozenset[str]]) -> None:
+    """A table of roles that can't be meant is refused."""
+    with pytest.raises(ValidationError):
+        AuthorizationSettings(inherits=inherits)
+
+
+def test_a_role_gets_the_permissions_of_those_it_inherits() -> None:
+    """What a role is granted includes what it inherits, and nothing flows the other way."""
+    settings = AuthorizationSettings(
+        roles={"member": frozenset({"a:b:c"}), "admin": frozenset({"a:b:d"})},
+        inherits={"admin": frozenset({"member"})},
+    )
+    assert settings.granted == {
+        "member": frozenset({"a:b:c"}),
+        "admin": frozenset({"a:b:c", "a:b:d"}),
+    }
+
+
 def test_a_demand_names_roles_that_exist() -> None:
     """A misspelt one would never be asked."""
     for roles in (["admin"], ["owner", "super_admin"], []):

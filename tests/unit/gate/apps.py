@@ -56,7 +56,7 @@ class Protected:
 
     def headers(self, account: Account = MEMBER) -> dict[str, str]:
         """Return the header that signs an account in."""
-        token = self.stockade._tokens.issue(account)
+        token = self.stockade._sign_in.tokens.issue(account)
         return {"Authorization": f"Bearer {token.value}"}
 
     def names(self) -> list[str]:

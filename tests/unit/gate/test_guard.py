@@ -150,7 +150,7 @@ def test_membership_that_ended_is_refused() -> None:
     with serve(app, protected) as client:
         headers = protected.headers()
         before = client.get("/x", headers=headers).status_code
-        protected.stockade._accounts._accounts.remove(MEMBER)  # type: ignore[union-attr]  # The memory store.
+        protected.stockade._sign_in.accounts._accounts.remove(MEMBER)  # type: ignore[union-attr]  # The memory store.
         protected.accounts.put(replace(MEMBER, tenant_id=None, roles=frozenset()))
         after = client.get("/x", headers=headers).status_code
 
@@ -168,7 +168,7 @@ def test_accounts_that_are_away_are_503_and_an_error_event() -> None:
     """When nobody can be looked up, nobody gets in, and the log has an error."""
     app, protected = FastAPI(), Protected()
     app.get("/x", dependencies=[Depends(current_principal)])(lambda: "ran")
-    protected.stockade._accounts = _Away()
+    protected.stockade._sign_in.accounts = _Away()
 
     with serve(app, protected) as client:
         answer = client.get("/x", headers=protected.headers())

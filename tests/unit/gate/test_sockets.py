@@ -89,7 +89,7 @@ class Bench:
         """Open a websocket as somebody."""
         headers = {}
         if account is not None:
-            token = self.stockade._tokens.issue(account)
+            token = self.stockade._sign_in.tokens.issue(account)
             headers = {"Authorization": f"Bearer {token.value}"}
         with (
             TestClient(self.app) as client,

@@ -80,12 +80,11 @@ RUN_TOGETHER = re.compile(rf'{NUMBER.pattern}[,;\t]*".*', re.DOTALL)
 
 def is_formula(cell: str) -> bool:
     """Tell whether a spreadsheet might compute a cell; slowly and from the tables of Unicode."""
-    for position, character in enumerate(cell):
+    for character in cell:
         if character.isspace() or unicodedata.category(character) in {"Cc", "Cf"}:
             continue
         first = unicodedata.normalize("NFKC", character)[0]
-        # A number behind a separator that only some programs know is no more than a number.
-        return first in "=+-@\N{MINUS SIGN}" and not NUMBER.fullmatch(cell[position:])
+        return first in "=+-@\N{MINUS SIGN}" and not NUMBER.fullmatch(cell)
     return False
 
 

@@ -64,7 +64,7 @@ class Bench:
 
     def token(self) -> dict[str, str]:
         """Issue a real token of an account."""
-        return {"Authorization": f"Bearer {self.stockade._tokens.issue(ANA).value}"}
+        return {"Authorization": f"Bearer {self.stockade._sign_in.tokens.issue(ANA).value}"}
 
     def reason(self) -> str | None:
         """Return the reason of the last event."""

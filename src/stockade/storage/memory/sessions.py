@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stockade.authentication.models import RefreshUse, Session
-    from stockade.core.identity import UserId
+    from stockade.core.identity import TenantId, UserId
 
 
 class MemorySessionStore:
@@ -62,6 +62,19 @@ class MemorySessionStore:
             session=session, digest=use.successor, previous=stored.digest, rotated_at=now
         )
         return session
+
+    async def set_tenant(
+        self, session_id: str, user_id: UserId, tenant_id: TenantId, *, now: datetime
+    ) -> bool:
+        """Make a tenant the active one of an account's living session; False without one."""
+        stored = self._sessions.get(session_id)
+        if stored is None or stored.session.user_id != user_id:
+            return False
+        if not _is_active(stored.session, now):
+            return False
+        session = replace(stored.session, tenant_id=tenant_id)
+        self._sessions[session_id] = replace(stored, session=session)
+        return True
 
     async def touch(self, session_id: str, *, now: datetime) -> None:
         """Remember that a session was used."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stockade.authorization.objects import excuse_of, is_guarded, revision
 from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import SQLAccountStore
 from stockade.storage.sql.api_clients import SQLAPIClientStore
@@ -15,12 +16,16 @@ from stockade.storage.sql.links import SQLLinkStore
 from stockade.storage.sql.migrate import check_schema
 from stockade.storage.sql.passkeys import SQLPasskeyStore
 from stockade.storage.sql.sessions import SQLSessionStore
+from stockade.storage.sql.tenants import SQLInvitationStore, SQLTenantStore
+from stockade.storage.sql.watching import guards_of, watch_statements
 from stockade.tenancy import Isolation, TenantScoped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+    from sqlalchemy.orm import Mapper
 
     from stockade.core.identity import TenantId
     from stockade.events import EventLog
@@ -50,10 +55,13 @@ class Databases:
         self._tenant_engine: AsyncEngine | None = None
         self._isolation: Isolation | None = None
         self._factory: TenantSessionFactory | None = None
+        self._guards: tuple[int, Mapping[Table, frozenset[type[Any]]]] | None = None
         engine = self._accounts_engine
         self.accounts = None if engine is None else SQLAccountStore(engine)
         self.sessions = None if engine is None else SQLSessionStore(engine)
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
+        self.tenants = None if engine is None else SQLTenantStore(engine)
+        self.invitations = None if engine is None else SQLInvitationStore(engine)
         self.identities = None if engine is None else SQLIdentityStore(engine)
         self.factors = None if engine is None else SQLFactorStore(engine)
         self.devices = None if engine is None else SQLDeviceStore(engine)
@@ -91,6 +99,7 @@ class Databases:
             self._tenant_engine = make_engine(self._url)
             self._isolation = Isolation(bases, settings=self._tenancy, events=self._events)
             self._isolation.install(self._tenant_engine)
+            watch_statements(self._tenant_engine.sync_engine)
             self._factory = self._isolation.session_factory(self._tenant_engine)
         return self._factory
 
@@ -110,6 +119,33 @@ class Databases:
             model.registry for model in _subclasses(TenantScoped) if hasattr(model, "registry")
         ]
         return list(dict.fromkeys([*self._models, *scoped]))
+
+    def guards(self) -> Mapping[Table, frozenset[type[Any]]]:
+        """Return the guarded models of each table, with those that got a rule after the start."""
+        known = revision()
+        if self._guards is None or self._guards[0] != known:
+            self._guards = known, guards_of(self._mappers())
+        return self._guards[1]
+
+    def find_unguarded(self) -> list[str]:
+        """Name the models that belong to tenants and have neither rules nor a reason for that."""
+        if self._make_factory() is None or self._isolation is None:
+            return []
+        plans = self._isolation.plan.tables
+        names = set()
+        for mapper in self._mappers():
+            table: Any = mapper.local_table
+            model = mapper.class_
+            if table in plans and plans[table].scoped and not is_guarded(model):
+                names.add("" if excuse_of(model) else model.__name__)
+        return sorted(names - {""})
+
+    def _mappers(self) -> list[Mapper[Any]]:
+        found: dict[Mapper[Any], None] = {}
+        for base in self.find_bases():
+            known = getattr(base, "registry", base)
+            found |= dict.fromkeys(getattr(known, "mappers", ()))
+        return list(found)
 
     def make_session(self, tenant_id: TenantId | None) -> AsyncSession:
         """Make a session that belongs to a tenant.

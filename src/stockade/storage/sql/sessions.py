@@ -133,6 +133,27 @@ class SQLSessionStore:
             row = (await connection.execute(statement)).first()
         return None if row is None else _to_session(row)
 
+    async def set_tenant(
+        self, session_id: str, user_id: UserId, tenant_id: TenantId, *, now: datetime
+    ) -> bool:
+        """Make a tenant the active one of an account's living session; False without one.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = (
+            update(SessionRow)
+            .where(
+                SessionRow.id == session_id,
+                SessionRow.user_id == user_id,
+                SessionRow.revoked_at.is_(None),
+                SessionRow.expires_at > now,
+            )
+            .values(tenant_id=tenant_id)
+        )
+        async with store_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
     async def touch(self, session_id: str, *, now: datetime) -> None:
         """Remember that a session was used.
 
