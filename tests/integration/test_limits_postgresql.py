@@ -232,9 +232,11 @@ async def test_overlapping_requests_of_many_connections_do_not_lock_each_other(u
 
 
 async def test_tables_are_unlogged(url: str) -> None:
-    """Buckets are written to no log."""
+    """Buckets and places are written to no log."""
     found = query(
-        url, "SELECT relpersistence::text FROM pg_class WHERE relname LIKE 'stockade_limit%s'"
+        url,
+        "SELECT relpersistence::text FROM pg_class"
+        " WHERE relname IN ('stockade_limits', 'stockade_limit_places')",
     )
     assert found == [("u",), ("u",)]
 
