@@ -76,6 +76,8 @@ class Exchange:
         body_read: Bytes of the body read up to now.
         body_refusal: Why the body was refused while it was read, if it was.
         has_content: Whether a header says something about the body.
+        subprotocol: The subprotocol that a websocket's token came by, if it did; it is the one that
+            is agreed on where the endpoint chooses none.
         planted: Whether the start-up check made up this request; what happens to it is no event.
     """
 
@@ -101,6 +103,7 @@ class Exchange:
         "reservations",
         "route",
         "scheme",
+        "subprotocol",
         "watch",
         "withheld",
     )
@@ -129,6 +132,7 @@ class Exchange:
         self.body_refusal: DeniedError | None = None
         self.has_content = False
         self.planted = False
+        self.subprotocol: str | None = None
         self.from_proxy = False
         self.watch: ObjectWatch | None = None
         self.withheld: DeniedError | None = None

@@ -162,8 +162,8 @@ class Channel:
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             await self._start(message)
-        elif kind == "websocket.accept" and not self._is_granted():
-            await self._refuse_socket()
+        elif kind == "websocket.accept":
+            await self._accept_socket(message)
         elif kind == "http.response.body" and self._exchange.withheld is not None:
             # The head of a stream is gone already: without its end, nobody takes it for complete.
             self._record_withheld(self._exchange.withheld)
@@ -230,6 +230,16 @@ class Channel:
             await self._send(message)
 
         await send_problem(problem, send, request_id=self._exchange.request_id)
+
+    async def _accept_socket(self, message: Message) -> None:
+        if not self._is_granted():
+            await self._refuse_socket()
+            return
+        subprotocol = self._exchange.subprotocol
+        if subprotocol is not None and not message.get("subprotocol"):
+            # Browsers give up a connection that agrees on none of what they have offered.
+            message = {**message, "subprotocol": subprotocol}
+        await self._send(message)
 
     async def _refuse_socket(self) -> None:
         self._replaced = True

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from stockade.core.exchange import SESSION_COOKIE, BrowserRequest, Exchange
+from stockade.web.socket_tokens import SUBPROTOCOL, take_token
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
     from stockade.web.addresses import ClientAddresses
     from stockade.web.hosts import HostAllowList
@@ -64,7 +65,7 @@ class RequestReader:
         self._ids = _ids
         self._hosts = hosts
 
-    def open(self, scope: Mapping[str, Any], guard: object) -> tuple[Exchange, str | None]:
+    def open(self, scope: MutableMapping[str, Any], guard: object) -> tuple[Exchange, str | None]:
         """Return the exchange of a request, and a reason code if it can't be accepted at all."""
         pairs = scope["headers"]
         headers: dict[bytes, bytes] = dict(pairs)
@@ -81,6 +82,8 @@ class RequestReader:
         if self._trusts_anybody:
             self._read_forwarded(exchange, peer[0] if peer else None, scope, headers)
         exchange.authorization = headers.get(b"authorization")
+        if scope["type"] == "websocket" and not _read_socket_token(scope, exchange):
+            return exchange, "web.duplicate_header"
         if _COOKIE in headers.get(b"cookie", b""):
             exchange.browser, twice = _read_browser(scope, headers)
             if twice:
@@ -165,6 +168,18 @@ class RequestIds:
 
 # One stock for the process: hooks at a fork can't be taken back.
 _ids = RequestIds()
+
+
+def _read_socket_token(scope: MutableMapping[str, Any], exchange: Exchange) -> bool:
+    """Take a token from the subprotocols; False where there is another one in a header."""
+    token = take_token(scope)
+    if token is None:
+        return True
+    if exchange.authorization is not None:
+        return False
+    exchange.authorization = b"Bearer " + token
+    exchange.subprotocol = SUBPROTOCOL
+    return True
 
 
 def _read_length(

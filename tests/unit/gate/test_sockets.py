@@ -11,7 +11,7 @@ import pytest
 from fastapi import Depends, FastAPI, WebSocket
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.testclient import TestClient, WebSocketTestSession
+from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
@@ -217,3 +217,90 @@ async def test_frames_of_one_second_ask_once() -> None:
         await socket.receive()
         await socket.send({"type": "websocket.send", "text": "y"})
     assert len(asked) in {2, 3}
+
+
+def token_of(bench: Bench, account: Account = MEMBER) -> str:
+    """Return an access token."""
+    return bench.stockade._sign_in.tokens.issue(account).value
+
+
+def test_a_browser_brings_its_token_as_a_subprotocol(bench: Bench) -> None:
+    """What is agreed on is one that it has offered; nothing further in sees the token."""
+    seen: list[tuple[list[str], dict[str, str]]] = []
+
+    @bench.app.websocket("/seen", dependencies=[Depends(current_principal)])
+    async def show(socket: WebSocket) -> None:
+        seen.append((socket.scope["subprotocols"], dict(socket.headers)))
+        await socket.accept()
+        await socket.send_text(socket.scope["state"]["authenticated_user_id"])
+        await socket.close()
+
+    token = token_of(bench)
+    with (
+        TestClient(bench.app) as client,
+        client.websocket_connect("/seen", subprotocols=["bearer", token]) as session,
+    ):
+        assert str(session.accepted_subprotocol) == "bearer"
+        assert session.receive_text() == MEMBER.user_id
+    assert token not in repr(seen)
+    assert [offered for offered, _ in seen] == [[]]
+
+
+def test_an_endpoint_may_choose_another_subprotocol(bench: Bench) -> None:
+    """One of those that were offered beside."""
+
+    @bench.app.websocket("/graph", dependencies=[Depends(current_principal)])
+    async def answer(socket: WebSocket) -> None:
+        await socket.accept(subprotocol=socket.scope["subprotocols"][0])
+        await socket.close()
+
+    offered = ["bearer", token_of(bench), "graphql-transport-ws"]
+    with (
+        TestClient(bench.app) as client,
+        client.websocket_connect("/graph", subprotocols=offered) as session,
+    ):
+        assert str(session.accepted_subprotocol) == "graphql-transport-ws"
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [["bearer"], ["bearer", "a.b.c"], ["bearer", "bearer"], ["TOKEN"], ["Bearer", "TOKEN"]],
+    ids=str,
+)
+def test_what_is_no_token_lets_nobody_in(bench: Bench, offered: list[str]) -> None:
+    """Nor does a token in another place, or in the address."""
+    token = token_of(bench)
+    offered = [each.replace("TOKEN", token) for each in offered]
+    with TestClient(bench.app) as client:
+        for path in ("/echo", f"/echo?token={token}&access_token={token}"):
+            with (
+                pytest.raises(WebSocketDenialResponse) as caught,
+                client.websocket_connect(path, subprotocols=offered),
+            ):
+                pass
+            assert caught.value.status_code == 401
+
+
+def test_two_tokens_are_refused(bench: Bench) -> None:
+    """Whichever counted, somebody would believe in the other."""
+    token = token_of(bench)
+    with (
+        TestClient(bench.app) as client,
+        pytest.raises(WebSocketDenialResponse) as caught,
+        client.websocket_connect(
+            "/echo", subprotocols=["bearer", token], headers={"Authorization": f"Bearer {token}"}
+        ),
+    ):
+        pass
+    assert caught.value.status_code == 400
+
+
+def test_a_socket_with_a_subprotocol_ends_with_its_token_too(bench: Bench) -> None:
+    """It is the same token."""
+    with (
+        TestClient(bench.app) as client,
+        client.websocket_connect("/echo", subprotocols=["bearer", token_of(bench)]) as session,
+    ):
+        assert say(session) == "you said x"
+        expire(bench)
+        assert end_of(session) == 1008
