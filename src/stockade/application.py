@@ -119,7 +119,7 @@ class Stockade:
         passkeys: Where passkeys live; the same holds for them.
         devices: Where it is remembered with which devices an account was seen; the same holds.
         on_new_device: Told of each sign-in from a device that the account was not seen with before,
-            such as to hand a mail over; it must not wait for anything.
+            in the place of a mail to the owner; it must not wait for anything.
         links: Where one-time links live; the same holds for them.
         mailer: Sends mails; by SMTP or into files, as the settings say, unless given.
         mails: Writes the mails of accounts; in words of our own unless given.

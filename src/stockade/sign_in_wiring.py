@@ -174,7 +174,7 @@ class SignInWiring:
             keys=keys,
             events=events,
             clock=clock,
-            notify=on_new_device,
+            notify=on_new_device or self._tell_of_device,
         )
         self._enrolled = EnrolledFactors(self._factors, self._passkeys)
         self._pending = PendingSignIns(keys, clock)
@@ -253,6 +253,14 @@ class SignInWiring:
             events=self._events,
         )
 
+    def _tell_of_device(self, account: Account, session: Session) -> None:
+        self._post.notify(
+            lambda mails: mails.new_device(
+                account.email, device=session.device, address=session.address
+            ),
+            scope=None,
+        )
+
     def close(self) -> None:
         """Give back the threads of passwords."""
         self._pool.close()
@@ -312,6 +320,7 @@ class SignInWiring:
             pending=self._pending,
             sessions=sessions,
             accounts=accounts,
+            notifier=self._post,
             verified_email=self._settings.authentication.verified_email_required,
         )
 

@@ -10,6 +10,24 @@ from stockade.core.mail import Message
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+# Marks of programs, the more telling first: most of them claim to be some of the others as well.
+_BROWSERS: Final = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+    ("python", "a Python program"),
+)
+_SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iOS"),
+    ("iPad", "iPadOS"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
 
 
 class AccountMails:
@@ -120,6 +138,27 @@ class AccountMails:
         )
         return Message(to=to, subject=f"A way to sign in to {self.site} is gone", text=text)
 
+    def factors_changed(self, to: str) -> Message:
+        """Tell the owner that an authenticator app, a passkey or recovery codes have changed."""
+        text = (
+            f"How you prove that it is you at {self.site} has just been changed: an authenticator "
+            "app or a passkey was added or removed, or there are new recovery codes.\n\n"
+            "If it was not you, ask for a new password at once:\n\n"
+            f"{self._pages}/forgot-password\n"
+        )
+        return Message(to=to, subject=f"Your second factor for {self.site} was changed", text=text)
+
+    def new_device(self, to: str, *, device: str, address: str) -> Message:
+        """Tell the owner of a sign-in from a device that the account was not seen with before."""
+        text = (
+            f"Somebody, hopefully you, has signed in to your account at {self.site} from a device "
+            "that it was not seen with before.\n\n"
+            f"Device: {name_device(device)}\nAddress: {address}\n\n"
+            "If it was not you, ask for a new password at once:\n\n"
+            f"{self._pages}/forgot-password\n"
+        )
+        return Message(to=to, subject=f"A new device at {self.site}", text=text)
+
     def invite(self, to: str, token: str, *, lifetime: timedelta) -> Message:
         """Give somebody a way into a tenant."""
         text = (
@@ -138,6 +177,19 @@ class AccountMails:
         """Tell the owner that the account is gone."""
         text = f"Your account at {self.site} was deleted.\n"
         return Message(to=to, subject=f"Your account at {self.site} is gone", text=text)
+
+
+def name_device(device: str) -> str:
+    """Name a device in words of our own.
+
+    What it calls itself is whatever its sender likes, such as a link for the owner to follow.
+
+    >>> name_device("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+    'Firefox on Linux'
+    """
+    browser = next((name for mark, name in _BROWSERS if mark in device), "an unknown program")
+    system = next((name for mark, name in _SYSTEMS if mark in device), None)
+    return browser if system is None else f"{browser} on {system}"
 
 
 def say(lifetime: timedelta) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stockade.authentication.interfaces import AccountStore
     from stockade.authentication.models import Account
     from stockade.authentication.pending import PendingSignIn, PendingSignIns
+    from stockade.authentication.post import Notifier
     from stockade.authentication.sessions import Grant, Sessions
     from stockade.core.identity import UserId
     from stockade.events import EventLog
@@ -40,6 +41,7 @@ class FactorServices:
         pending: Reads tokens of sign-ins that wait for one.
         sessions: Begins and replaces sessions.
         accounts: Says what an account may do now.
+        notifier: Tells owners of a change (ASVS 5.0 V6.3.7).
         verified_email: Whether the address of an account has to be known to be the owner's.
     """
 
@@ -48,6 +50,7 @@ class FactorServices:
     pending: PendingSignIns
     sessions: Sessions
     accounts: AccountStore
+    notifier: Notifier
     verified_email: bool = False
 
 
@@ -241,6 +244,9 @@ class FactorSessions:
     def record(self, request: Request, account: Account, reason: str) -> None:
         """Record a change of the factors of an account."""
         self._emit("authentication.factor_changed", request, account, reason=reason)
+        self._services().notifier.notify(
+            lambda mails: mails.factors_changed(account.email), scope=request.scope
+        )
 
     async def take_code(self, request: Request, account: Account, code: str) -> Factor:
         """Take a code of an account, and return which factor it is of.

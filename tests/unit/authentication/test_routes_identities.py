@@ -579,3 +579,20 @@ def test_a_session_goes_on_while_the_second_factor_is_asked_for(
     assert browser.send("POST", "/auth/factors/verify", json=body).status_code == 204
     assert "mfa_required" in browser.sign_in()
     assert browser.me() == "ana"
+
+
+def test_the_owner_is_told_of_factors_and_devices(site: Site) -> None:
+    """By mail, and what a device calls itself puts no word of its own into it."""
+    enrol(site)
+    assert [mail.subject for mail in site.mailer.sent] == [
+        "Your second factor for localhost:8000 was changed"
+    ]
+    login = {"email": "bea@example.com", "password": PASSWORD}
+    for device in ("Known/1.0", "Known/2.0", "Windows Firefox/1 https://evil.example/\x1b[2J"):
+        headers = {b"user-agent": device.encode("latin-1"), b"sec-fetch-site": b"same-origin"}
+        assert site.client.post("/auth/login", json=login, headers=headers).status_code == 204
+        site.client.cookies.clear()
+    (mail,) = site.mailer.sent[1:]
+    assert (mail.to, mail.subject) == ("bea@example.com", "A new device at localhost:8000")
+    assert "Device: Firefox on Windows\n" in mail.text
+    assert "evil" not in mail.text
