@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stockade.authentication.interfaces import WritableAccountStore
+    from stockade.authentication.models import StoredLink
     from stockade.authentication.new_passwords import NewPasswords
     from stockade.authentication.one_time import OneTimeLinks
     from stockade.authentication.post import Post
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 _INVITATION = LinkPurpose.INVITATION
 _INVITERS: Final = frozenset({TenantRole.ADMIN, TenantRole.OWNER})
+
+
+def _may_give(roles: frozenset[str], role: str) -> bool:
+    """Tell whether somebody with some roles may give one; an admin makes no owner."""
+    return bool(_INVITERS & roles) and (role == TenantRole.MEMBER or role in roles)
 
 
 class Invitations:
@@ -96,10 +102,24 @@ class Invitations:
             raise ForbiddenError(reason="authentication.api_key_not_enough")
         if caller.tenant_id is None or not _INVITERS & caller.roles:
             raise ForbiddenError(reason="authentication.tenant_admin_needed")
-        # Nobody makes others more than they are: an admin makes no owner.
-        if role != TenantRole.MEMBER and role not in caller.roles:
+        if not _may_give(caller.roles, role):
             raise ForbiddenError(reason="authentication.role_not_held")
         return caller.tenant_id
+
+    async def _require_standing(self, stored: StoredLink) -> tuple[TenantId, str]:
+        """Return where an invitation leads, if whoever has sent it could still send it.
+
+        Raises:
+            InvalidLinkError: The inviter is gone, or has the role no longer.
+            StoreError: The accounts are away.
+        """
+        if stored.membership is None or stored.user_id is None:
+            raise InvalidLinkError(reason="authentication.link_account")
+        tenant_id, role = stored.membership
+        inviter = await self._accounts.find_by_id(stored.user_id, tenant_id)
+        if inviter is None or not inviter.active or not _may_give(inviter.roles, role):
+            raise InvalidLinkError(reason="authentication.inviter_gone")
+        return tenant_id, role
 
     async def _send(
         self,
@@ -109,7 +129,12 @@ class Invitations:
         scope: Mapping[str, Any] | None,
     ) -> None:
         token = await self._links.issue(
-            _INVITATION, email, None, lifetime=self._lifetime, membership=membership
+            _INVITATION,
+            email,
+            None,
+            lifetime=self._lifetime,
+            membership=membership,
+            inviter=caller.user_id,
         )
         message = self._post.mails.invite(email, token, lifetime=self._lifetime)
         await self._post.mailer.send(message)
@@ -137,9 +162,10 @@ class Invitations:
         if await self._accounts.find_by_email(stored.email) is not None:
             # The link still holds for its owner.
             raise InvalidLinkError(reason="authentication.account_exists")
+        membership = await self._require_standing(stored)
         hashed = await self._passwords.hash(password, email=stored.email)
         await self._links.use(presented)
-        account = NewAccount(email=stored.email, password_hash=hashed, membership=stored.membership)
+        account = NewAccount(email=stored.email, password_hash=hashed, membership=membership)
         if not await self._accounts.create(account):
             raise InvalidLinkError(reason="authentication.link_outdated")
         self._record("authentication.account_registered", str(account.user_id), scope)
@@ -165,11 +191,12 @@ class Invitations:
         presented = await self._links.look(_INVITATION, token)
         stored = presented.stored
         account = await self._accounts.find_by_id(caller.user_id, caller.tenant_id)
-        if account is None or account.email != stored.email or stored.membership is None:
+        if account is None or account.email != stored.email:
             raise InvalidLinkError(reason="authentication.link_account")
+        membership = await self._require_standing(stored)
         await self._links.use(presented)
         # Whoever is a member already stays what they are.
-        await self._accounts.join(account.user_id, *stored.membership)
+        await self._accounts.join(account.user_id, *membership)
         await self._accounts.mark_verified(account.user_id, email=stored.email)
         self._record("authentication.invitation_accepted", str(account.user_id), scope)
 

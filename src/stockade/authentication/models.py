@@ -239,7 +239,7 @@ class StoredLink:
     Args:
         purpose: What it is for.
         email: The address that it is about.
-        user_id: Whose it is; None where there is no account yet.
+        user_id: Whose it is, or who invites; None where there is no account yet.
         state: Digest of what must not have changed when it is used.
         created_at: When it was made.
         expires_at: When it ends.
@@ -257,9 +257,9 @@ class StoredLink:
     @property
     def subject(self) -> str:
         """What has one link for each purpose: an account, an address, or an address in a tenant."""
-        if self.user_id is not None:
-            return self.user_id
-        return self.email if self.membership is None else f"{self.membership[0]} {self.email}"
+        if self.membership is not None:
+            return f"{self.membership[0]} {self.email}"
+        return self.email if self.user_id is None else self.user_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stockade.authentication.interfaces import LinkStore
     from stockade.authentication.models import Account
     from stockade.core.clock import Clock
-    from stockade.core.identity import TenantId
+    from stockade.core.identity import TenantId, UserId
     from stockade.crypto import KeyRing
 
 PREFIX: Final = "stkl_"
@@ -82,6 +82,7 @@ class OneTimeLinks:
         *,
         lifetime: timedelta,
         membership: tuple[TenantId, str] | None = None,
+        inviter: UserId | None = None,
     ) -> str:
         """Make a link, which ends the one before it, and return its token; a secret.
 
@@ -91,6 +92,7 @@ class OneTimeLinks:
             account: Whose it is; None where there is no account yet.
             lifetime: How long it holds.
             membership: The tenant that it leads into, and the role there.
+            inviter: Who gives the role.
 
         Raises:
             StoreError: The links are away.
@@ -100,7 +102,7 @@ class OneTimeLinks:
         link = StoredLink(
             purpose=purpose,
             email=email,
-            user_id=None if account is None else account.user_id,
+            user_id=inviter if account is None else account.user_id,
             state=self._states(account)[0],
             created_at=now,
             expires_at=now + lifetime,

@@ -28,6 +28,9 @@ ADMIN = Principal(
     tenant_id=ZETA,
     roles=frozenset({"admin", "auditor"}),
 )
+BOSS = dataclasses.replace(
+    BEA, user_id=ADMIN.user_id, email=ADMIN.email, tenant_id=ZETA, roles=ADMIN.roles
+)
 CALLER = Principal(user_id=BEA.user_id, email=BEA.email, tenant_id=BEA.tenant_id)
 
 
@@ -35,6 +38,7 @@ CALLER = Principal(user_id=BEA.user_id, email=BEA.email, tenant_id=BEA.tenant_id
 def bench() -> Iterator[AccountBench]:
     """Services in memory, for those who were invited."""
     made = AccountBench(registration="invited")
+    made.accounts.put(BOSS)
     yield made
     made.close()
 
@@ -152,6 +156,7 @@ async def test_the_newest_invitation_holds(bench: AccountBench) -> None:
     """A second one with a lesser role takes the first back; one of another tenant does not."""
     first = await link(bench, role="admin")
     other = dataclasses.replace(ADMIN, tenant_id=TenantId("acme"))
+    bench.accounts.put(dataclasses.replace(BOSS, tenant_id=other.tenant_id))
     (elsewhere,) = await invite(bench, caller=other)
     second = await link(bench)
     with pytest.raises(InvalidLinkError):
@@ -222,3 +227,23 @@ async def test_whoever_was_invited_alone_may_register(bench: AccountBench) -> No
     with pytest.raises(InvalidLinkError):
         await register(bench, token)
     assert await bench.account(BARE) == BARE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"active": False}, {"roles": frozenset({"member"})}, {"roles": frozenset({"admin"})}],
+    ids=["deactivated", "no admin any more", "without the role that it gives"],
+)
+async def test_an_invitation_ends_with_what_its_inviter_may(
+    bench: AccountBench, change: dict[str, object]
+) -> None:
+    """Whoever can't give a role any longer gives it by no letter of before either."""
+    tokens = [await link(bench, email, "auditor") for email in (CLEO, BEA.email)]
+    bench.accounts.put(dataclasses.replace(BOSS, **change))  # type: ignore[arg-type]  # Any field.
+    with pytest.raises(InvalidLinkError) as newcomer:
+        await register(bench, tokens[0])
+    with pytest.raises(InvalidLinkError) as member:
+        await accept(bench, tokens[1])
+    assert newcomer.value.reason == member.value.reason == "authentication.inviter_gone"
+    bench.accounts.put(BOSS)
+    await register(bench, tokens[0])
