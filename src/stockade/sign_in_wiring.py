@@ -347,6 +347,7 @@ class SignInWiring:
             permissions_of=self._grant,
             settings=self._settings.authentication,
             clock=self._clock,
+            factor_required_for=self._settings.authorization.factor_required_for,
         )
 
     def _make_throttle(self, accounts: AccountStore) -> SignInThrottle | None:

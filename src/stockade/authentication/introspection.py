@@ -18,7 +18,7 @@ from stockade.authentication.authenticator import IdentityCache, check_account, 
 from stockade.authentication.credentials import SERVICE_PREFIX
 from stockade.authentication.errors import InvalidTokenError
 from stockade.authentication.refresh_tokens import PREFIX
-from stockade.core.identity import AuthenticationMethod
+from stockade.core.identity import SECOND_FACTORS, AuthenticationMethod, UserType
 from stockade.errors import ForbiddenError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class ActiveToken:
         authenticated_at: When its account last gave its password or factor.
         session_id: Its session, if any.
         token_id: Its identifier (``jti``); None for a refresh token.
+        factors: What its account has proved itself with.
     """
 
     account: Account
@@ -57,6 +58,7 @@ class ActiveToken:
     authenticated_at: datetime
     session_id: str | None
     token_id: str | None
+    factors: frozenset[str] = frozenset()
 
 
 class Introspector:
@@ -70,6 +72,7 @@ class Introspector:
         permissions_of: Permissions that follow from roles.
         settings: Sizes.
         clock: Source of time.
+        factor_required_for: Roles that need a second factor.
     """
 
     def __init__(
@@ -82,7 +85,9 @@ class Introspector:
         permissions_of: Callable[[frozenset[str]], frozenset[str]],
         settings: AuthenticationSettings,
         clock: Clock,
+        factor_required_for: frozenset[str] = frozenset(),
     ) -> None:
+        self._factor_required_for = factor_required_for
         # The same questions as at the gate, asked each time.
         unbelieving = settings.model_copy(update={"identity_cache_lifetime": 0})
         self._identities = IdentityCache(accounts, store, settings=unbelieving, clock=clock)
@@ -120,6 +125,12 @@ class Introspector:
         require_business(caller, user_id=token.user_id, tenant_id=token.tenant_id)
         account, _ = await self._identities.load(token)
         check_backing(token, account)
+        held = account.roles
+        if account.user_type is UserType.SUPER_ADMIN:
+            held |= {UserType.SUPER_ADMIN}
+        if self._factor_required_for & held and SECOND_FACTORS.isdisjoint(token.factors):
+            # The gate lets it do nothing but give the factor, and a service is to do no more.
+            raise InvalidTokenError(reason="authentication.introspection_factor")
         return ActiveToken(
             account=account,
             tenant_id=token.tenant_id,
@@ -128,6 +139,7 @@ class Introspector:
             authenticated_at=token.authenticated_at,
             session_id=token.session_id,
             token_id=token.token_id,
+            factors=token.factors,
         )
 
     async def _look_at_refresh(self, caller: Principal, value: str) -> ActiveToken:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stockade.authentication.errors import InvalidTokenError
 from stockade.authentication.routes_sessions import NO_STORE
+from stockade.authentication.tokens import write_methods
 from stockade.core.dependencies import PolicyMark, current_principal
 from stockade.core.identity import Principal
 from stockade.core.limits import LimitRule
@@ -56,6 +57,7 @@ class IntrospectionAnswer(BaseModel):
     user_type: str | None = None
     active_tenant_id: str | None = None
     roles: list[str] | None = None
+    amr: list[str] | None = None
 
 
 def make_introspection_router(
@@ -122,5 +124,6 @@ def _describe(found: ActiveToken, settings: AuthenticationSettings) -> Introspec
         "jti": found.token_id,
         "scope": " ".join(sorted(found.permissions)),
         "roles": sorted(account.roles),
+        "amr": write_methods(found.factors),
     }
     return common.model_copy(update=more)

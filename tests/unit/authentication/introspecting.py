@@ -41,7 +41,7 @@ class Bench:
             Settings(
                 environment="test",
                 authentication=values,
-                authorization={"roles": ROLES},
+                authorization={"roles": ROLES, **settings.pop("authorization", {})},
                 **settings,
             ),
             accounts=self.accounts,
@@ -52,6 +52,7 @@ class Bench:
         self.stockade.install(app)
         app.include_router(self.stockade.auth_router)
         app.include_router(self.stockade.introspection_router)
+        app.include_router(self.stockade.factors_router)
         self.client = TestClient(app, raise_server_exceptions=False)
 
     async def make_program(

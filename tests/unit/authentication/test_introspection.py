@@ -6,6 +6,7 @@ import pytest
 
 from stockade.authentication.errors import InvalidTokenError
 from stockade.authentication.introspection import require_business
+from stockade.authentication.sessions import Client
 from stockade.core import Principal, TenantId, UserId
 from stockade.core.identity import AuthenticationMethod
 from tests.unit.authentication.introspecting import BEA, CAL, Bench, bench
@@ -39,7 +40,25 @@ async def test_an_access_token_says_whom_it_stands_for(bench: Bench) -> None:
         "user_type": "user",
         "active_tenant_id": "acme",
         "roles": ["member"],
+        "amr": ["pwd"],
     }
+
+
+async def test_a_role_that_demands_a_factor_is_not_active_without() -> None:
+    """The gate lets such a token do nothing, and no service is to let it do more."""
+    bench = Bench(authorization={"factor_required_for": {"member"}})
+    with bench.client:
+        service = await bench.make_program()
+        granted = bench.sign_in()
+        assert bench.ask(granted["access_token"], service).json() == {"active": False}
+        assert bench.reason() == "introspection_factor"
+        account = await bench.accounts.find_by_id(BEA.user_id, BEA.tenant_id)
+        assert account is not None
+        grant = await bench.stockade._sign_in.require_services().sessions.begin(
+            account, Client(), factors=frozenset({"password", "totp"})
+        )
+        told = bench.ask(grant.access.value, service).json()
+        assert (told["active"], told["amr"]) == (True, ["mfa", "otp", "pwd"])
 
 
 async def test_a_refresh_token_is_told_where_one_is_meant(bench: Bench) -> None:
