@@ -229,6 +229,8 @@ def test_end_leaves_nothing_behind(tmp_path: Path, name: str, moment: str) -> No
             env=demo_environment(data, {}),
             stdout=output,
             stderr=subprocess.STDOUT,
+            # Whatever has started the tests may have told its children to ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads in the child
         )
     try:
         # The folder is there before the database is; the text comes when requests are answered.
