@@ -102,7 +102,10 @@ class RateLimiter:
         """
         if limiter in self._adopted:
             return
-        limiter.require(url=self._url, failure=self._settings.failure)
+        settings = self._settings
+        # Of each class of routes that the limiter's limits can be on.
+        for own in (settings.failure_public, settings.failure_authenticated):
+            limiter.require(url=self._url, failure=own or settings.failure)
         self._defaults = limiter.adjust(self._defaults, others=self._adopted)
         self._adopted.append(limiter)
         limiter.bind(self._store)

@@ -152,7 +152,9 @@ class RateLimitingSettings(BaseModel):
             login=with_failure(parse_rules(self.login), self.failure_login),
             messages=parse_rules(self.messages, unit=Unit.MESSAGES),
             connections=(in_flight_rule(self.connections),),
-            redirects=parse_rules(self.public, scope="stockade:redirects"),
+            redirects=with_failure(
+                parse_rules(self.public, scope="stockade:redirects"), self.failure_public
+            ),
         )
 
     def failure_of(self, *, login: bool, needs_principal: bool) -> FailurePolicy | None:

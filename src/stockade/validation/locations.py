@@ -142,7 +142,9 @@ class Locations:
             elif kind == _ANY_OF:
                 pending += node["choices"]
             elif kind == "definition-ref":
-                pending.append(self._definitions[node["schema_ref"]])
+                named = self._definitions.get(node["schema_ref"])
+                # An answer to what does not fit must not fail by itself.
+                pending += [] if named is None else [named]
             else:
                 pending += [child for _, child in children(node)]
 

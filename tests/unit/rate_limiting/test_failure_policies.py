@@ -9,10 +9,12 @@ from stockade.core.limits import FailurePolicy, LimitRule
 from stockade.core.policy import Policy
 from stockade.errors import ConfigurationError, StoreError, UnavailableError
 from stockade.rate_limiting import (
+    Limiter,
     LimitRequest,
     LimitState,
     RateLimitingSettings,
     ResilientStore,
+    get_rate_limit_key,
     parse_rules,
     rate_limit,
 )
@@ -110,6 +112,25 @@ def test_classes_of_routes_have_their_policies() -> None:
     assert planned(PUBLIC, **EACH) == {"open"}
     assert planned(CALLER, **EACH) == {"open", "local"}
     assert planned(PUBLIC, login=True, **EACH) == {"closed"}
+
+
+def test_redirects_have_the_policy_of_open_routes() -> None:
+    """They are answered before anybody is asked who it is."""
+    clock = ManualClock()
+    made = make_limiter(MemoryLimitStore(clock=clock), Recorder(clock), **EACH)
+    assert made.redirects is not None
+    assert {limit.rule.failure for limit in made.redirects.limits} == {"open"}
+
+
+@pytest.mark.parametrize("own", ["failure_public", "failure_authenticated"])
+def test_an_option_of_a_limiter_has_to_hold_for_each_class(own: str) -> None:
+    """Where one class of routes has another policy, the option would be true in parts alone."""
+    clock, limiter = ManualClock(), Limiter(get_rate_limit_key, swallow_errors=True)
+    agreeing = make_limiter(MemoryLimitStore(clock=clock), Recorder(clock), failure="open")
+    agreeing.adopt(limiter)
+    other: dict[str, Any] = {"failure": "open", own: "closed"}
+    with pytest.raises(ConfigurationError):
+        make_limiter(MemoryLimitStore(clock=clock), Recorder(clock), **other).adopt(limiter)
 
 
 def test_own_limits_have_the_policy_of_their_route() -> None:

@@ -208,3 +208,10 @@ def test_a_deep_location_is_read_in_little_time() -> None:
     """A schema that holds itself in two ways has 2 ** 60 readings, and is entered once a part."""
     location = ("left", "Tree") * 60 + ("secret",)
     assert Locations.of(Tree).point(location) == "/left" * 60 + "/*"
+
+
+def test_a_reference_to_nothing_ends_the_pointer() -> None:
+    """What answers a mistake of the sender's makes none of its own."""
+    field = {"schema": {"type": "definition-ref", "schema_ref": "gone"}}
+    locations = Locations({"type": "typed-dict", "fields": {"a": field}})
+    assert locations.point(("a", "b")) == "/a"
