@@ -117,23 +117,24 @@ class StatementGuard:
         write = _write_in(statement)
         if write is not None:
             rows = self._review(connection, write, rows, binding)
-        filled = [{**row, **binding.parameters} for row in rows or ({},)]
-        return (statement, filled, {}) if len(filled) > 1 else (statement, [], filled[0])
+        if len(rows) > 1:
+            return statement, [{**row, **binding.parameters} for row in rows], {}
+        return statement, [], {**rows[0], **binding.parameters} if rows else {**binding.parameters}
 
     def before_cursor_execute(  # noqa: PLR0917 - the signature of the event.
         self,
         connection: Connection,
         cursor: object,  # noqa: ARG002 - the signature of the event
         statement: str,
-        parameters: object,  # noqa: ARG002
+        parameters: object,
         context: Any,  # noqa: ANN401 - an ExecutionContext, or None
         executemany: bool,  # noqa: ARG002, FBT001
-    ) -> None:
-        """Let SQL reach the driver only if the isolated compiler rendered it."""
+    ) -> tuple[str, object]:
+        """Let SQL reach the driver, as it is, only if the isolated compiler rendered it."""
         if not isinstance(connection.get_execution_options().get(BINDING_OPTION), TenantBinding):
             raise self._tenant_required()
         if isinstance(getattr(context, "compiled", None), IsolatedCompiler):
-            return
+            return statement, parameters
         if not (self._allows_text and is_filterable(statement, whole=True)):
             raise self._refuse(
                 OpaqueSQLError(
@@ -142,6 +143,7 @@ class StatementGuard:
                     reason="tenancy.driver_sql",
                 )
             )
+        return statement, parameters
 
     def _review(
         self,
@@ -229,12 +231,14 @@ def enter_again(connection: Connection) -> None:
 def _write_in(statement: Any) -> Any:  # noqa: ANN401
     """Return the INSERT or UPDATE that a statement is, looking into what merely wraps it."""
     while True:
+        if isinstance(statement, Insert | Update):
+            return statement
         if isinstance(statement, StatementLambdaElement):
             statement = statement._resolved  # noqa: SLF001 - there is no public name.
         elif isinstance(statement, FromStatement):
             statement = statement.element
         else:
-            return statement if isinstance(statement, Insert | Update) else None
+            return None
 
 
 def _portions(keys: frozenset[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:

@@ -101,7 +101,7 @@ class Isolation:
         )
         guard = StatementGuard(self._plan.tables, self._refusals, allows_text=self._allows_text)
         event.listen(sync_engine, "before_execute", guard.before_execute, retval=True)
-        event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute)
+        event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute, retval=True)
         if self._transaction is not None:
             event.listen(sync_engine, "begin", enter_again)
         # What was compiled before is not isolated; the guard would refuse it, forever.
