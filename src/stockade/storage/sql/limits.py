@@ -51,7 +51,7 @@ class SQLLimitStore:
         self._batcher = Batcher(self._run, away=_away, trips=trips)
         self._since_sweep = 0
         self._sweep_after = ""
-        self._transactions = False
+        self._stricter = False  # Whether transactions of this database are, by default.
         self._sweeping: asyncio.Task[None] | None = None
 
     @classmethod
@@ -244,23 +244,24 @@ class SQLLimitStore:
 
     async def _fetch(self, statement: TextClause, values: dict[str, Any]) -> _Rows:
         async with _errors():
+            stricter = self._stricter
             try:
-                return await self._ask(statement, values)
+                return await self._ask(statement, values, stricter=stricter)
             except DBAPIError as error:
-                if self._transactions or _sqlstate(error) != _NOT_SERIALIZABLE:
+                if stricter or _sqlstate(error) != _NOT_SERIALIZABLE:
                     raise
             # Two requests have met in one bucket, which is no error where the second sees what the
             # first has left. A default that is stricter costs a transaction of our own each time.
-            self._transactions = True
-            return await self._ask(statement, values)
+            self._stricter = True
+            return await self._ask(statement, values, stricter=True)
 
-    async def _ask(self, statement: TextClause, values: dict[str, Any]) -> _Rows:
+    async def _ask(self, statement: TextClause, values: dict[str, Any], *, stricter: bool) -> _Rows:
         async with self._engine.connect() as connection:
-            if self._transactions:
+            if stricter:
                 await connection.execution_options(isolation_level="READ COMMITTED")
             result = await connection.execute(statement, values)
             rows = result.all() if result.returns_rows else []
-            if self._transactions:
+            if stricter:
                 await connection.commit()
             return rows
 
