@@ -117,7 +117,8 @@ class TenantCrossing:
     ) -> AsyncIterator[ActingAs]:
         """Act as an account in one of its tenants: with its roles, its rules, its masks.
 
-        Nobody acts as another super administrator. The request stays the super administrator's.
+        Nobody acts as another super administrator. The request stays the super administrator's, and
+        its answer is masked as for the account.
 
         Args:
             email: Address of the account.
@@ -144,11 +145,10 @@ class TenantCrossing:
             "authorization.impersonated", tenant_id, reason, within, subject=subject.user_id
         )
         async with opened as session:
-            acting = ACTING.set(subject)
-            try:
-                yield ActingAs(subject, session, ObjectAccess(subject, self._watch))
-            finally:
-                ACTING.reset(acting)
+            # For the rest of the request, and no shorter: the answer, which holds what the account
+            # sees, is serialized after the handler has left this block. The gate takes it away.
+            ACTING.set(subject)
+            yield ActingAs(subject, session, ObjectAccess(subject, self._watch))
 
     @asynccontextmanager
     async def _open(
