@@ -63,9 +63,11 @@ def test_wall_holds_for_the_owner_of_the_tables(
                     query = sql.SQL("SELECT count(*) > 0 FROM {}").format(sql.Identifier(table))
                     (seen,) = connection.execute(query).fetchone() or (None,)
                 assert seen == bool(found), (tenant, table)
-        with connection.transaction(), pytest.raises(psycopg.errors.InsufficientPrivilege):
+        foreign = "INSERT INTO project_notes VALUES ('acme-moon', 'globex-welcome')"
+        with connection.transaction():
             connection.execute("SELECT set_config('stockade.tenant_id', 'acme', true)")
-            connection.execute("INSERT INTO project_notes VALUES ('acme-moon', 'globex-welcome')")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                connection.execute(foreign)
     with psycopg.connect(postgres_database.admin_dsn) as connection:
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (6,)
 
