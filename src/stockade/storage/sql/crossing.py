@@ -12,6 +12,7 @@ from stockade.core.identity import AuthenticationMethod
 from stockade.errors import ForbiddenError, InvalidInputError, NotFoundError
 from stockade.storage.sql.access import ObjectAccess
 from stockade.storage.sql.watching import WATCH_KEY
+from stockade.tenancy.raw import SCOPE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -160,7 +161,7 @@ class TenantCrossing:
             details = {"tenant": tenant_id, "why": reason, "until": until.isoformat(), **more}
             self._events.emit(event, scope=self._scope, reason=event, details=details)
             box = TimeBox(until, self._clock, self._watch)
-            session.sync_session.info[WATCH_KEY] = box
+            session.sync_session.info |= {WATCH_KEY: box, SCOPE_KEY: self._scope}
             try:
                 yield session
             finally:
