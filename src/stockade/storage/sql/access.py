@@ -8,9 +8,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from stockade.authorization.errors import ObjectPolicyError
-from stockade.authorization.objects import decide_object, find_scope, require_object
+from stockade.authorization.objects import ENGINE_FAILED, decide_object, find_scope, require_object
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stockade.core.decision import Decision
     from stockade.core.identity import Principal
     from stockade.core.watching import ObjectWatch
@@ -24,11 +26,19 @@ class ObjectAccess:
     Args:
         principal: The caller.
         watch: Is told of each check; None where nothing is watched.
+        report: Is told of each decision that a policy engine could not make.
     """
 
-    def __init__(self, principal: Principal, watch: ObjectWatch | None) -> None:
+    def __init__(
+        self,
+        principal: Principal,
+        watch: ObjectWatch | None,
+        *,
+        report: Callable[[Decision], None] | None = None,
+    ) -> None:
         self.principal = principal
         self._watch = watch
+        self._report = report
 
     def require(self, action: str, instance: object) -> None:
         """Return if the caller may do something with an object, also with one that is not stored.
@@ -39,7 +49,7 @@ class ObjectAccess:
             ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
         """
         self._answer_for(type(instance))
-        require_object(self.principal, action, instance)
+        require_object(self.principal, action, instance, report=self._tell)
         if self._watch is not None:
             self._watch.approve(instance, action)
 
@@ -49,7 +59,9 @@ class ObjectAccess:
         Raises:
             ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
         """
-        return decide_object(self.principal, action, instance)
+        decision = decide_object(self.principal, action, instance)
+        self._tell(decision)
+        return decision
 
     def visible(self, model: type[_Model]) -> Select[_Model]:
         """Return a query for the objects of a model that the caller may see.
@@ -68,6 +80,10 @@ class ObjectAccess:
             raise ObjectPolicyError(message)
         self._answer_for(model)
         return select(model).where(condition)
+
+    def _tell(self, decision: Decision) -> None:
+        if decision.reason == ENGINE_FAILED and self._report is not None:
+            self._report(decision)
 
     def _answer_for(self, model: type[object]) -> None:
         if self._watch is not None:

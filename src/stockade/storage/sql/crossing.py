@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from stockade.authorization.engines.registering import report_failure
 from stockade.core.acting import ACTING
 from stockade.core.identity import AuthenticationMethod
 from stockade.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -145,7 +147,9 @@ class TenantCrossing:
         async with opened as session:
             acting = ACTING.set(subject)
             try:
-                yield ActingAs(subject, session, ObjectAccess(subject, self._watch))
+                report = partial(report_failure, self._events, self._scope)
+                access = ObjectAccess(subject, self._watch, report=report)
+                yield ActingAs(subject, session, access)
             finally:
                 ACTING.reset(acting)
 
