@@ -8,10 +8,16 @@ from sqlalchemy import Select, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from stockade.authorization.errors import ObjectPolicyError
-from stockade.authorization.objects import ENGINE_FAILED, decide_object, find_scope, require_object
+from stockade.authorization.objects import (
+    ENGINE_FAILED,
+    READ,
+    decide_object,
+    find_scope,
+    require_object,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from stockade.core.decision import Decision
     from stockade.core.identity import Principal
@@ -63,6 +69,31 @@ class ObjectAccess:
         self._tell(decision)
         return decision
 
+    def allowed(
+        self, model: type[_Model], instances: Iterable[_Model], *, action: str = READ
+    ) -> list[_Model]:
+        """Return those of some loaded objects that the caller may do something with.
+
+        For rules that can't be said in SQL, such as those of a policy engine: each object is
+        decided on by itself, so that the query needs a limit.
+
+        Args:
+            model: Their class.
+            instances: The objects.
+            action: What the caller wants.
+
+        Raises:
+            ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
+        """
+        self._answer_for(model)
+        found = []
+        for instance in instances:
+            if self.decide(action, instance).granted:
+                found.append(instance)
+                if self._watch is not None:
+                    self._watch.approve(instance, action)
+        return found
+
     def visible(self, model: type[_Model]) -> Select[_Model]:
         """Return a query for the objects of a model that the caller may see.
 
@@ -71,7 +102,10 @@ class ObjectAccess:
         """
         scope = find_scope(model)
         if scope is None:
-            message = f"{model.__name__} has no scope: write one with @policy_scope"
+            message = (
+                f"{model.__name__} has no scope: write one with @policy_scope, or load a page and"
+                " ask allowed()"
+            )
             raise ObjectPolicyError(message)
         condition: object = scope(self.principal)
         if not isinstance(condition, ColumnElement):
