@@ -108,7 +108,7 @@ def _psycopg_parts() -> tuple[Callable[[Any], bool], Callable[[PGconn, str], PQG
 
 @cache
 def _asyncpg() -> Way:
-    from asyncpg import Connection, PostgresError  # type: ignore[import-untyped] - it has no types.
+    from asyncpg import Connection, PostgresError  # type: ignore[import-untyped]  # No types.
 
     async def begin_async(driver: Any, query: str) -> bool:
         try:

@@ -12,6 +12,7 @@ from stockade.core.identity import TenantId
 from stockade.tenancy.errors import CrossTenantError, OpaqueSQLError
 from stockade.tenancy.guard import BINDING_OPTION
 from stockade.tenancy.models import TablePlan, TenantBinding
+from stockade.tenancy.raw import RawBlocks, RawRules
 from stockade.tenancy.refusals import Refusals
 
 _Object = TypeVar("_Object")
@@ -23,11 +24,15 @@ class TenantObjects:
     Args:
         plans: How each table is isolated.
         refusals: Where refusals are recorded.
+        raw_rules: What there is to say about SQL text.
     """
 
-    def __init__(self, plans: Mapping[Table, TablePlan], refusals: Refusals) -> None:
+    def __init__(
+        self, plans: Mapping[Table, TablePlan], refusals: Refusals, raw_rules: RawRules
+    ) -> None:
         self._plans = plans
         self.refusals = refusals
+        self.raw_rules = raw_rules
         self._attributes: dict[type, tuple[str, str] | None] = {}
 
     def require_own(self, instance: object, binding: TenantBinding, *, stamp: bool = False) -> None:
@@ -93,6 +98,24 @@ class TenantSession(Session):
     def tenant_id(self) -> TenantId:
         """The tenant of the session."""
         return self._stockade_binding.tenant_id
+
+    @property
+    def raw_blocks(self) -> RawBlocks:
+        """The blocks in which the session takes SQL text."""
+        return self._stockade_binding.raw
+
+    @property
+    def raw_rules(self) -> RawRules:
+        """What its isolation has to say about SQL text."""
+        return self._stockade_objects.raw_rules
+
+    def require_own(self, instance: object) -> None:
+        """Return if an object is the tenant's, as far as it shows whose it is.
+
+        Raises:
+            CrossTenantError: It is another tenant's.
+        """
+        self._stockade_objects.require_own(instance, self._stockade_binding)
 
     def get_bind(self, *args: Any, **kw: Any) -> Engine | Connection:  # noqa: ANN401
         """Return the isolated engine.
@@ -162,7 +185,7 @@ class TenantSession(Session):
                 "object is",
                 reason="tenancy.unverifiable_object",
             )
-        self._stockade_objects.require_own(instance, self._stockade_binding)
+        self.require_own(instance)
 
     def _refuse_opaque(self, message: str, *, reason: str) -> OpaqueSQLError:
         error = OpaqueSQLError(message, reason=reason)
@@ -196,7 +219,7 @@ def _bind_connection(
 @event.listens_for(TenantSession, "before_attach")
 def _check_object(session: TenantSession, instance: object) -> None:
     """Keep objects that another session loaded for another tenant out of the identity map."""
-    session._stockade_objects.require_own(instance, session._stockade_binding)  # noqa: SLF001
+    session.require_own(instance)
 
 
 @event.listens_for(TenantSession, "before_flush")
