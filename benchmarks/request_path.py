@@ -17,7 +17,8 @@ import secrets
 import statistics
 import time
 from collections.abc import AsyncIterator, MutableMapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -28,13 +29,17 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field, SecretStr
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stockade import Settings, Stockade, public
 from stockade.authentication import AccessTokens, Account
 from stockade.authorization import require_admin_role
 from stockade.core import Principal, SystemClock, TenantId, UserId, UserType
+from stockade.core.decision import Decision
 from stockade.core.dependencies import current_principal
+from stockade.core.exchange import SCOPE_KEY
 from stockade.crypto import KeyRing
+from stockade.gate.wall import WallMiddleware
 from stockade.storage.memory.accounts import MemoryAccountStore
 
 SECRET = secrets.token_urlsafe(48)
@@ -62,7 +67,7 @@ class Variant:
     """
 
     name: str
-    app: FastAPI
+    app: ASGIApp
     token: str = ""
     powerless: str = ""
     times: list[float] = field(default_factory=list)
@@ -220,6 +225,54 @@ def add_endpoint(app: FastAPI, access: str) -> None:
     app.post("/items")(public("a benchmark")(endpoint) if access == "public" else endpoint)
 
 
+async def find_wall(variant: Variant) -> WallMiddleware:
+    """Return the outermost step of an application behind Stockade, once it is bound."""
+    await variant.check()
+    assert isinstance(variant.app, FastAPI)  # noqa: S101
+    wall = variant.app.middleware_stack
+    assert isinstance(wall, WallMiddleware)  # noqa: S101
+    return wall
+
+
+async def make_layers() -> list[Variant]:
+    """Build the endpoint with one layer more each time; each contains the one before it."""
+    inner = make_bare().app
+    wall = await find_wall(make_stockade("", limits=False, access="public"))
+    granted = Decision(granted=True, reason="benchmark")
+
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        wall._reader.open(scope, wall._guard)  # noqa: SLF001 - a layer by itself has no door.
+        await inner(scope, receive, send)
+
+    async def decided(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SCOPE_KEY].decision = granted
+        await inner(scope, receive, send)
+
+    walled = copy(wall)
+    walled._app = decided  # noqa: SLF001
+    whole = [
+        make_stockade("+ look through the body", limits=False, access="public"),
+        make_stockade("+ token", limits=False, access="settings"),
+        make_stockade("+ two limits, RateLimit", limits=True, access="settings"),
+        make_stockade("+ Depends(current_principal)", limits=True, access="principal"),
+        make_stockade("+ role: require_admin_role", limits=True, access="role"),
+    ]
+    for variant in whole:
+        await variant.check()
+    # Last, since an application that is bound for the first time makes all others bind anew.
+    unread = make_stockade("+ gate: plan, access", limits=False, access="public")
+    plans = (await find_wall(unread))._guard.plans  # noqa: SLF001
+    for key, plan in plans.items():
+        plans[key] = replace(plan, content=None)
+    return [
+        Variant("bare endpoint", inner),
+        Variant("+ headers, address, host, URL", read),
+        Variant("+ channel, security headers", walled),
+        unread,
+        *whole,
+    ]
+
+
 def make_slowapi() -> Variant:
     """Build the endpoint as it is usually protected today."""
     app = FastAPI()
@@ -305,6 +358,30 @@ async def make_fastapi_users() -> Variant | None:
     return Variant("fastapi-users, no limit, no role", app, await strategy.write_token(user))
 
 
+async def take_turns(variants: list[Variant], *, rounds: int, calls: int) -> None:
+    """Check all variants, then measure them in turn."""
+    for variant in variants:
+        await variant.check()
+    gc.collect()
+    for turn in range(rounds):
+        # Who comes first changes, so that none is always behind the same other one.
+        at = turn % len(variants)
+        for variant in variants[at:] + variants[:at]:
+            await variant.measure(calls)
+
+
+async def run_layers(*, rounds: int, calls: int) -> None:
+    """Print what each layer adds to the one before it."""
+    variants = await make_layers()
+    await take_turns(variants, rounds=rounds, calls=calls)
+    print(f"{'layers so far':<38}{'least':>9}{'adds':>9}{'ratio':>8}")
+    before = bare = min(variants[0].times)
+    for variant in variants:
+        least = min(variant.times)
+        print(f"{variant.name:<38}{least:>7.1f}us{least - before:>+7.1f}us{least / bare:>7.2f}x")
+        before = least
+
+
 async def run(*, rounds: int, calls: int) -> None:
     bare = make_bare()
     variants = [
@@ -320,14 +397,7 @@ async def run(*, rounds: int, calls: int) -> None:
     ]
     users = await make_fastapi_users()
     variants += [users] if users else []
-    for variant in variants:
-        await variant.check()
-    gc.collect()
-    for turn in range(rounds):
-        # Who comes first changes, so that none is always behind the same other one.
-        at = turn % len(variants)
-        for variant in variants[at:] + variants[:at]:
-            await variant.measure(calls)
+    await take_turns(variants, rounds=rounds, calls=calls)
     print(f"{'variant':<38}{'least':>9}{'added':>9}{'ratio':>8}{'median':>10}{'ratio':>8}")
     for variant in variants:
         ratio = statistics.median(
@@ -347,8 +417,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="turns of each variant")
     parser.add_argument("--calls", type=int, default=50, help="requests in a turn")
+    parser.add_argument("--layers", action="store_true", help="what each layer adds, alone")
     options = parser.parse_args()
-    asyncio.run(run(rounds=options.rounds, calls=options.calls))
+    measure = run_layers if options.layers else run
+    asyncio.run(measure(rounds=options.rounds, calls=options.calls))
 
 
 if __name__ == "__main__":
