@@ -192,7 +192,8 @@ class LimitPart:
         who = {KeyKind.ADDRESS: "address", KeyKind.CALLER: self._label, KeyKind.CUSTOM: "key"}[kind]
         place = f"route:{self._route}" if rule.scope is None else f"scope:{rule.scope}"
         if method is not None:
-            place = f"{place}:{method}"
+            # In front, where no scope can be written like it.
+            place = f"{method}:{place}"
         numbers = f"{rule.amount}/{rule.window}"
         # Until a function has said which limits hold, nobody knows.
         shown = "chosen" if rule.terms is not None and rule.terms.choose else f"{numbers}s"
