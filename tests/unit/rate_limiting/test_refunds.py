@@ -127,7 +127,9 @@ async def test_what_the_process_has_counted_goes_back_to_no_store(
 @EVERY
 @pytest.mark.parametrize("count", ["failures", {401}, {401, 403}])
 async def test_equal_numbers_beside_a_limit_of_all(
-    clock: ManualClock, strategy: Strategy, count: Any
+    clock: ManualClock,
+    strategy: Strategy,
+    count: Any,  # noqa: ANN401 - of rate_limit
 ) -> None:
     """A limit of failures and one of all requests with the same numbers are two buckets."""
     settings = RateLimitingSettings(public="4/hour")
