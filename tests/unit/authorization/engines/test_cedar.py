@@ -82,7 +82,8 @@ def test_the_caller_is_what_was_verified() -> None:
     made = engine(
         when(
             'principal in Role::"admin" && principal.roles.contains("admin")'
-            ' && principal has tenant && principal.tenant == Tenant::"acme" && principal.id == "ann"'
+            ' && principal has tenant && principal.tenant == Tenant::"acme"'
+            ' && principal.id == "ann"'
             ' && principal.permissions.contains("notes:note:read") && !principal.super_admin'
         )
     )
@@ -484,3 +485,48 @@ def test_a_forbid_wins(
     found = engine(text).decide(who, action, note)
     assert found.granted is (effects == {"permit"})
     assert found.reason != ENGINE_FAILED
+
+
+HEADS = st.tuples(
+    st.sampled_from(["permit", "forbid"]),
+    st.sampled_from(
+        ["action", 'action == Action::"read"', 'action in [Action::"read", Action::"create"]']
+    ),
+    st.sampled_from(
+        [
+            "resource",
+            "resource is Note",
+            "resource is Collection",
+            'resource == Note::"1"',
+            'resource == Note::"2"',
+            'resource == Collection::"notes"',
+        ]
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(heads=st.lists(HEADS, min_size=1, max_size=6), action=st.sampled_from(["read", "create"]))
+def test_policies_that_can_not_match_are_left_out(
+    heads: list[tuple[str, str, str]], action: str
+) -> None:
+    """The answer and its evidence are those of all policies."""
+    text = " ".join(f"{effect} (principal, {asked}, {of});" for effect, asked, of in heads)
+    try:
+        made = engine(text)
+    except ConfigurationError:
+        # A head that no action fits is refused by Cedar.
+        return
+    state = made._state
+    instance = Note() if action == "read" else Collection("notes")
+    entities = state.entities(caller(), instance)
+    request = {
+        "principal": entities[0]["uid"],
+        "action": state.action(action),
+        "resource": entities[1]["uid"],
+        "context": {},
+    }
+    whole = cedarpy.is_authorized(request, text, entities, schema=SCHEMA)
+    found = made.decide(caller(), action, instance)
+    assert found.granted is whole.allowed
+    assert found.evidence["policies"] == (",".join(sorted(whole.diagnostics.reasons)) or "none")
