@@ -13,7 +13,7 @@ from stockade.core.limits import FailurePolicy
 from stockade.errors import StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.breaker import CircuitBreaker
-from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, RefundStore
+from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, PunctualStore, RefundStore
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
 from stockade.rate_limiting.settings import RateLimitingSettings
 
@@ -53,6 +53,7 @@ class ResilientStore:
         self._local = local
         self._policy: FailurePolicy = settings.failure
         self._timeout = settings.timeout
+        self._punctual = isinstance(store, PunctualStore)
         self._clock = clock
         self._retry_after = timedelta(seconds=max(1, ceil(settings.cooldown)))
         self._events = events
@@ -211,6 +212,8 @@ class ResilientStore:
         await self._local.close()
 
     async def _ask(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        if self._punctual:
+            return await self._store.acquire(requests)
         started = self._clock.monotonic()
         try:
             return await self._ask_once(requests)

@@ -35,7 +35,7 @@ local key_at, rule_at = 0, requests + 1
 local look, take, write = {}, {}, {}
 
 local function number(text)
-  return tonumber(text or '0') or 0
+  return tonumber(text or '0') or error('this is no bucket')
 end
 
 -- GCRA: the debt.
@@ -195,13 +195,21 @@ for request = 1, requests do
   for i = first, last do
     local key = KEYS[i]
     local how, length, amount, cost = rule(i)
-    local seen = states[key] or look[how](key, length, amount)
-    before[i] = seen
-    local left, fits, remaining, wait, debt = take[how](seen, length, amount, cost)
-    states[key] = left
-    passes[i] = fits == 1
-    passed = passed and passes[i]
-    answer(i, fits, remaining, wait, debt)
+    local readable, seen = true, states[key]
+    if not seen then
+      readable, seen = pcall(look[how], key, length, amount)
+    end
+    if readable then
+      before[i] = seen
+      local left, fits, remaining, wait, debt = take[how](seen, length, amount, cost)
+      states[key] = left
+      passes[i] = fits == 1
+      passed = passed and passes[i]
+      answer(i, fits, remaining, wait, debt)
+    else
+      passed = false
+      answer(i, 0, 0, -1, 0)
+    end
   end
   for i = first, last do
     local key = KEYS[i]
@@ -225,24 +233,22 @@ TAKE_WINDOWS_SHA: Final = hashlib.sha1(TAKE_WINDOWS.encode(), usedforsecurity=Fa
 """How Redis names the script; not a security measure."""
 
 
-def names_windows(batch: Sequence[Sequence[LimitRequest]]) -> bool:
-    """Tell whether any bucket of a batch counts by windows."""
-    return any(
-        request.rule.strategy is not Strategy.GCRA for requests in batch for request in requests
-    )
+def names_windows(requests: Sequence[LimitRequest]) -> bool:
+    """Tell whether a bucket of a request counts by windows."""
+    return any(request.rule.strategy is not Strategy.GCRA for request in requests)
 
 
 def pack_windows(
     batch: Sequence[Sequence[LimitRequest]], *, prefix: str
-) -> tuple[list[str], list[int]]:
+) -> tuple[list[bytes], list[int]]:
     """Write requests as keys and arguments of the script."""
-    keys: list[str] = []
+    keys: list[bytes] = []
     rules: list[int] = []
     for requests in batch:
         for request in requests:
             rule = request.rule
             gcra = rule.strategy is Strategy.GCRA
             length = interval_of(rule) if gcra else rule.window * MICROSECONDS
-            keys.append(f"{prefix}{request.key}")
+            keys.append(f"{prefix}{request.key}".encode("utf-8", "surrogatepass"))
             rules += (_CODES[rule.strategy], length, rule.amount, rule.cost)
     return keys, [len(batch), *map(len, batch), *rules]
