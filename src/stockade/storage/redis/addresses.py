@@ -85,11 +85,13 @@ def open_client(url: str, *, timeout: float, trips: int) -> Opened:
         raise ConfigurationError(_MALFORMED) from None
 
 
-def make_connection(source: Redis | ClusterNode) -> AbstractConnection:
+def make_connection(source: Redis | RedisCluster | ClusterNode) -> AbstractConnection:
     """Make a connection as those of a client or node are, without a limit of time for an answer.
 
     Callers have one; a second one would see a process that is held up as a server that is away.
     """
+    if isinstance(source, RedisCluster):
+        raise TypeError("each node of a cluster has connections of its own")
     maker = source.connection_pool if isinstance(source, Redis) else source
     options = {**maker.connection_kwargs, "socket_timeout": None}
     connection: AbstractConnection = maker.connection_class(**options)

@@ -224,8 +224,8 @@ class RedisClusterLimitStore(RedisLimitStore):
             return await self._cluster.eval(
                 call.script,
                 len(call.keys),
-                *call.keys,  # type: ignore[arg-type]  # bytes are taken as they are
-                *call.arguments,  # type: ignore[arg-type]  # the same
+                *call.keys,
+                *call.arguments,
             )
         except ResponseError as error:
             return error

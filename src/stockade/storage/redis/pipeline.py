@@ -91,7 +91,7 @@ class Pipeline:
     async def _connect(self) -> _Line:
         connection = self._make()
         try:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py has no types for it
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

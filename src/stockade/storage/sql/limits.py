@@ -22,7 +22,7 @@ from stockade.rate_limiting.bans import MOST_BANS, Ban, BanTerms
 from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
 from stockade.rate_limiting.observation import Bucket
-from stockade.storage.batching import Batcher, read_states
+from stockade.storage.batching import Batcher, Outcome, read_states
 from stockade.storage.sql.engines import make_limit_engine
 
 # Types are named, since not every driver asks the function for them.
@@ -297,7 +297,7 @@ class SQLLimitStore:
             self._sweep_after = last if rows == _ROWS_A_SWEEP else ""
             await connection.execute(_SWEEP_PLACES)
 
-    async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
+    async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[Outcome]:
         reply = await self._execute(_TAKE, _pack(batch))
         self._since_sweep += len(batch)
         if self._since_sweep >= _REQUESTS_A_SWEEP and self._sweeping is None:
