@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from anyio import to_thread
+
 from stockade.authentication.browsers import CrossSiteGuard
 from stockade.authorization import permissions_of
+from stockade.authorization.engines.starting import PolicyEngines
 from stockade.authorization.routes import make_tenants_router
 from stockade.core.clock import SystemClock
 from stockade.errors import ConfigurationError
@@ -205,6 +208,7 @@ class Stockade:
             events=self.events,
             clock=self._clock,
         )
+        self._engines = PolicyEngines(settings.authorization, self.events)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
         self.account_router: APIRouter = sign_in.account_router
@@ -417,6 +421,20 @@ class Stockade:
         with self._wiring.divert(mailer):
             yield self._wiring.errands
 
+    async def reload_policies(self) -> int:
+        """Have every policy engine read its policies anew, in this process.
+
+        New policies are checked first, as at the start. An engine whose new policies are broken
+        keeps those that were in force. Either way is an event.
+
+        Returns:
+            How many engines there are.
+
+        Raises:
+            ConfigurationError: The new policies of an engine are broken.
+        """
+        return await to_thread.run_sync(self._engines.reload)
+
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
         return [] if self._binder is None else list(self._guard.plans.values())
@@ -475,6 +493,8 @@ class Stockade:
         if any(leaf.name == "stockade:tenants" for leaf in binder.tree.leaves):
             self._require_tenants()
         require_policies(self.settings, self._databases)
+        asked = [plan.policy for plan in plans]
+        self._engines.prepare(self._databases.find_models(), asked)
         self._sign_in.require_enrolment(binder.tree)
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._gate.headers)

@@ -211,3 +211,22 @@ def read_states(reply: object, batch: Sequence[Sequence[LimitRequest]]) -> list[
         readable = all(state.retry_after >= 0 for state in own)
         outcomes.append(own if readable else UnreadableBucketError())
     return outcomes
+
+
+def read_window_states(reply: object, batch: Sequence[Sequence[LimitRequest]]) -> list[Outcome]:
+    """Read the same where buckets count by windows: the moment of the decision stands at the end.
+
+    Raises:
+        StoreError: The reply is something else.
+    """
+    text = reply.decode("ascii", "replace") if isinstance(reply, bytes) else reply
+    numbers, _, moment = text.rpartition(" ") if isinstance(text, str) else ("", "", "")
+    outcomes = read_states(numbers, batch)
+    try:
+        at = int(moment)
+    except ValueError as error:
+        raise StoreError("the store of the limits has answered with something else") from error
+    return [
+        each if isinstance(each, StoreError) else [state._replace(at=at) for state in each]
+        for each in outcomes
+    ]

@@ -18,7 +18,7 @@ from typing import Final, Self
 from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError, StoreError
 from stockade.rate_limiting.gcra import MICROSECONDS, charge_of
-from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.storage.batching import Outcome
 from stockade.storage.redis.addresses import Opened, make_connection
 from stockade.storage.redis.limits import (
@@ -128,13 +128,16 @@ class RedisClusterLimitStore(RedisLimitStore):
         """Give back what was taken before another bucket refused.
 
         What time may have given back meanwhile does not go back twice, so a bucket can lack a few
-        milliseconds afterwards, and never has too much. Of windows nothing goes back:
-        they are asked last, and where two of them stand in different places the first has counted.
+        milliseconds afterwards, and never has too much. Windows are exact.
         """
-        refunds = []
+        refunds: list[Refund | UnitRefund] = []
         for number in taken:
             request, state = requests[number], states[number]
             if request.rule.strategy is not Strategy.GCRA:
+                if state.at is not None and request.rule.cost:
+                    refunds.append(UnitRefund(request.key, request.rule, state.at))
+                left = min(request.rule.amount, state.remaining + request.rule.cost)
+                states[number] = state._replace(remaining=left)
                 continue
             charge = charge_of(request.rule).amount
             amount = min(charge, round(state.reset_after * MICROSECONDS) - elapsed)
@@ -237,13 +240,8 @@ def _slot_of(key: str) -> int:
 
 
 def _by_slot(requests: Sequence[LimitRequest]) -> list[list[int]]:
-    """Group the numbers of requests by slot; what can't be given back is asked last."""
+    """Group the numbers of requests by slot."""
     groups: dict[int, list[int]] = {}
     for number, request in enumerate(requests):
         groups.setdefault(_slot_of(request.key), []).append(number)
-    return sorted(
-        groups.values(),
-        key=lambda group: any(
-            requests[number].rule.strategy is not Strategy.GCRA for number in group
-        ),
-    )
+    return list(groups.values())

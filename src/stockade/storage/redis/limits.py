@@ -13,9 +13,10 @@ from typing import NamedTuple, Self
 from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError, StoreError
 from stockade.rate_limiting.bans import Ban, BanTerms
-from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.rate_limiting.observation import Bucket, fullest
-from stockade.storage.batching import Batcher, Outcome, read_states
+from stockade.rate_limiting.windows import names_windows
+from stockade.storage.batching import Batcher, Outcome, read_window_states
 from stockade.storage.loops import PerLoop
 from stockade.storage.redis.addresses import Opened, make_connection, open_client
 from stockade.storage.redis.bans import ADD_BAN, ENDS, LIFT_BAN, LIST_BANS, TIMES
@@ -23,10 +24,11 @@ from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.pipeline import Pipeline, encode_command
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, read_debts
 from stockade.storage.redis.windows import (
+    GIVE_BACK_UNITS,
     TAKE_WINDOWS,
     TAKE_WINDOWS_SHA,
-    names_windows,
     pack_windows,
+    refund_arguments,
 )
 
 try:
@@ -191,15 +193,19 @@ class RedisLimitStore:
         """Strategies by which it can count: all."""
         return frozenset(Strategy)
 
-    async def give_back(self, refunds: Sequence[Refund]) -> None:
-        """Take debts back that should not have been.
+    async def give_back(self, refunds: Sequence[Refund | UnitRefund]) -> None:
+        """Give back what should not have been taken.
 
         Raises:
             StoreError: The server could not answer.
         """
         async with self._turn, store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for refund in refunds:
-                pipeline.eval(GIVE_BACK, 1, f"{self._prefix}{refund.key}", str(refund.amount))
+                key = f"{self._prefix}{refund.key}"
+                if isinstance(refund, UnitRefund):
+                    pipeline.eval(GIVE_BACK_UNITS, 1, key, *refund_arguments(refund))
+                else:
+                    pipeline.eval(GIVE_BACK, 1, key, str(refund.amount))
             await pipeline.execute()
 
     @property
@@ -369,7 +375,7 @@ def make_calls(
     Returns:
         One call, or two where some of the requests count by windows.
     """
-    windows = [number for number in members if names_windows(batch[number])]
+    windows = [number for number in members if names_windows([batch[number]])]
     others = [number for number in members if number not in windows] if windows else list(members)
     calls = []
     if others:
@@ -378,7 +384,9 @@ def make_calls(
     if windows:
         keys, numbers = pack_windows([batch[number] for number in windows], prefix=prefix)
         arguments = [b"%d" % number for number in numbers]
-        calls.append(Call(TAKE_WINDOWS, TAKE_WINDOWS_SHA, keys, arguments, windows, read_states))
+        calls.append(
+            Call(TAKE_WINDOWS, TAKE_WINDOWS_SHA, keys, arguments, windows, read_window_states)
+        )
     return calls
 
 

@@ -21,8 +21,8 @@ from stockade.storage.batching import Outcome
 # and capacity of each key in microseconds. The reply is one double for each key, the debt that the
 # request has found, from which it follows who passes and how the bucket stands; -1 where the key
 # holds something else, by which nobody else of the batch is troubled. Packed numbers take both ends
-# a third of the time of text. A debt is never more than a full bucket, or a server whose clock went
-# back would refuse for longer than a window.
+# a third of the time of text. A debt is never more than a full bucket: that is written down even
+# where nothing is taken, or a server whose clock went back would refuse until it has caught up.
 TAKE: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -43,7 +43,12 @@ for request = 1, requests do
       if not debt then
         debt = 0
       elseif type(debt) == 'number' and debt == debt then
-        debt = math.max(0, math.min(debt - now, capacity))
+        debt = math.max(0, debt - now)
+        if debt > capacity then
+          debt = capacity
+          local full_at = string.format('%.0f', now + debt)
+          redis.call('SET', key, full_at, 'PX', math.ceil(debt / 1000) + 1)
+        end
       else
         debt = -1
       end
