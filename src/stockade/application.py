@@ -43,6 +43,8 @@ from stockade.storage.sql.dependencies import (
 )
 from stockade.storage.tenant_wiring import TenantWiring, find_principal
 from stockade.tenancy.dependencies import TenantSessionDependency
+from stockade.tenancy.raw import declared
+from stockade.tenancy.raw_places import find_misplaced, list_raw
 from stockade.web import ClientAddresses, HostAllowList, security_headers
 from stockade.web.errors import ErrorAnswers
 from stockade.web.requests import RequestReader
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
     from stockade.rate_limiting.interfaces import LimitStore
     from stockade.storage.sql.dependencies import LoadOption
     from stockade.tenancy.planning import IsolationPlan
+    from stockade.tenancy.raw_places import RawExcuse
 
 _Model = TypeVar("_Model")
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
@@ -451,9 +454,13 @@ class Stockade:
         """
         return self._databases.plan_isolation()
 
-    def excuses(self) -> list[RouteExcuse]:
-        """Return what routes take without a bound, each with its reason; empty before the start."""
-        return self._requests.excuses
+    def excuses(self) -> list[RouteExcuse | RawExcuse]:
+        """Return what is excused in the code, each with its reason.
+
+        That is what routes take without a bound, which is known after the start, and the SQL text
+        that `unsafe_raw` lets through, with the places that name it, whether they have run or not.
+        """
+        return [*self._requests.excuses, *list_raw(self._databases.raw_sql_held_by)]
 
     def warnings(self) -> list[str]:
         """Return what is wrong with routes and let pass by a setting, a line for each."""
@@ -491,6 +498,7 @@ class Stockade:
         # The planted application first: its policies would make the bound tree look changed.
         await prove_routing(self._make_planted_binder, self._make_guard)
         binder.bind()
+        _require_places()
         self._require_accounts()
         self._sign_in.require_places(binder.tree)
         if any(leaf.name == "stockade:tenants" for leaf in binder.tree.leaves):
@@ -529,6 +537,7 @@ class Stockade:
             "models_without_policy": ", ".join(without),
             "object_checks": "warn" if self.settings.authorization.object_checks == "warn" else "",
             "row_level_security": self._describe_row_security(),
+            "raw_sql": self._describe_raw_sql(),
             "columns_compared": ", ".join(self._columns.compared),
         }
         return {name: value for name, value in found.items() if value}
@@ -540,6 +549,12 @@ class Stockade:
         role = "the role of the database URL" if tenancy.role is None else tenancy.role
         allowed = tenancy.row_level_security == "raw_sql"
         return f"in force for {role}; SQL text is {'allowed' if allowed else 'refused'}"
+
+    def _describe_raw_sql(self) -> str:
+        places = ""
+        if self._databases.is_isolated:
+            places = ", ".join(f"{each.module}:{each.line}" for each in declared())
+        return places and f"{places}; held by {self._databases.raw_sql_held_by}"
 
     async def _stop(self) -> None:
         await self._wiring.close()
@@ -691,6 +706,11 @@ class Stockade:
             hosts = _LOCAL_HOSTS
         addresses = ClientAddresses(settings.web.trusted_proxies)
         return RequestReader(settings.web, addresses=addresses, hosts=HostAllowList(hosts))
+
+
+def _require_places() -> None:
+    if misplaced := find_misplaced():
+        raise ConfigurationError("\n".join(misplaced))
 
 
 def _limits_are_on(settings: Settings) -> bool:
