@@ -17,7 +17,6 @@ from stockade.events import EventLog
 from stockade.rate_limiting.bans import Bans
 from stockade.rate_limiting.compat import Limiter
 from stockade.rate_limiting.dependencies import connection_of
-from stockade.rate_limiting.gcra import MICROSECONDS
 from stockade.rate_limiting.headers import (
     RATE_LIMIT,
     render_debts,
@@ -33,12 +32,11 @@ from stockade.rate_limiting.models import (
     KeyKind,
     LimitRequest,
     LimitState,
-    Refund,
-    Reservation,
     RoutePlan,
 )
 from stockade.rate_limiting.planning import Planner, RouteBinder
 from stockade.rate_limiting.questions import Questions
+from stockade.rate_limiting.refunds import refunds_of, reserve_debts, reserve_states
 from stockade.rate_limiting.settings import RateLimitingSettings, with_failure
 
 Scope = MutableMapping[str, Any]
@@ -172,14 +170,13 @@ class RateLimiter:
                 field = (RATE_LIMIT, render_debts(limits, debts))
                 exchange.headers += (limits.policy_header, field)
                 if limits.conditional:
-                    exchange.reservations += _reserve(limits, keys, debts, since)
+                    exchange.reservations += reserve_debts(limits, keys, debts, since)
                 return
         states = await self._acquire(limits, keys)
         if not all(state.allowed for state in states):
             self._refuse(limits, states, exchange, scope)
         elif limits.conditional:
-            debts = [round(state.reset_after * MICROSECONDS) for state in states]
-            exchange.reservations += _reserve(limits, keys, debts, since)
+            exchange.reservations += reserve_states(limits, keys, states, since)
         field = (RATE_LIMIT, render_states(limits.limits, states))
         exchange.headers += (limits.policy_header, field)
         if self._legacy:
@@ -243,19 +240,10 @@ class RateLimiter:
     async def settle(self, exchange: Exchange, status: int) -> None:
         """Give back what a request has taken whose answer does not count.
 
-        It goes back without what time has given back already, so that nobody gets more than the
-        limit says. Where the store is away, time alone gives it back.
+        Where the store is away, time alone gives it back.
         """
         reservations, exchange.reservations = exchange.reservations, ()
-        now = self._clock.monotonic()
-        refunds = []
-        for each in reservations:
-            if not isinstance(each, Reservation) or status in each.statuses:
-                continue
-            gone = ceil((now - each.since) * MICROSECONDS)
-            amount = min(each.charge, each.debt - gone)
-            if amount > 0:
-                refunds.append(Refund(each.key, amount))
+        refunds = refunds_of(reservations, status, self._clock.monotonic())
         if refunds and self._refunds is not None:
             try:
                 await self._refunds.give_back(refunds)
@@ -359,13 +347,3 @@ class RateLimiter:
         if self._bans is not None:
             self._bans.require_free(keys)
         return keys
-
-
-def _reserve(
-    limits: CompiledLimits, keys: Sequence[str], debts: Sequence[int], since: float
-) -> tuple[Reservation, ...]:
-    return tuple(
-        Reservation(key, limit.statuses, charge.amount, debt, since)
-        for key, limit, charge, debt in zip(keys, limits.limits, limits.charges, debts, strict=True)
-        if limit.statuses is not None
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from math import ceil
 from typing import Final, TypeVar, assert_never
@@ -14,7 +15,7 @@ from stockade.errors import StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.breaker import CircuitBreaker
 from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, RefundStore
-from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.rate_limiting.settings import RateLimitingSettings
 
 # A timer that fires after twice its time says that this process was held up, by a handler that
@@ -92,8 +93,8 @@ class ResilientStore:
         self._note_success()
         return states
 
-    async def give_back(self, refunds: Sequence[Refund]) -> None:
-        """Take debts back, where the store can and answers; else time gives them back.
+    async def give_back(self, refunds: Sequence[Refund | UnitRefund]) -> None:
+        """Give back what should not have been taken, where the store can; else time does.
 
         Raises:
             UnavailableError: The store is away and the policy is ``closed``.
@@ -235,8 +236,10 @@ class ResilientStore:
             request for request, policy in zip(requests, policies, strict=True) if policy == "local"
         ]
         states = iter(await self._local.acquire(counted) if counted else ())
+        # What this process has counted must not go back to the store, which would give more than
+        # there is.
         return [
-            next(states) if policy == "local" else _full(request)
+            replace(next(states), at=None) if policy == "local" else _full(request)
             for request, policy in zip(requests, policies, strict=True)
         ]
 
@@ -259,4 +262,6 @@ class ResilientStore:
 
 def _full(request: LimitRequest) -> LimitState:
     """Return how a bucket stands that nobody counts."""
-    return LimitState(allowed=True, remaining=request.rule.amount, retry_after=0.0, reset_after=0.0)
+    return LimitState(
+        allowed=True, remaining=request.rule.amount, retry_after=0.0, reset_after=0.0, at=None
+    )

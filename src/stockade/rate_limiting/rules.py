@@ -151,5 +151,3 @@ def _check_strategy(rule: LimitRule, text: str) -> None:
         and rule.amount * rule.window > _LARGEST_PRODUCT
     ):
         raise ConfigurationError(f"{text!r} is too large for a sliding window: use gcra")
-    if rule.strategy is not Strategy.GCRA and rule.terms is not None and rule.terms.statuses:
-        raise ConfigurationError("only the strategy gcra gives back what answers don't count")

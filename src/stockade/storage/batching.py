@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from stockade.errors import StoreError
@@ -163,3 +164,21 @@ def read_states(reply: object, batch: Sequence[Sequence[LimitRequest]]) -> list[
         ]
         for requests in batch
     ]
+
+
+def read_window_states(
+    reply: object, batch: Sequence[Sequence[LimitRequest]]
+) -> list[list[LimitState]]:
+    """Read the same where buckets count by windows: the moment of the decision stands at the end.
+
+    Raises:
+        StoreError: The reply is something else.
+    """
+    text = reply.decode("ascii", "replace") if isinstance(reply, bytes) else reply
+    numbers, _, moment = text.rpartition(" ") if isinstance(text, str) else ("", "", "")
+    states = read_states(numbers, batch)
+    try:
+        at = int(moment)
+    except ValueError as error:
+        raise StoreError("the store of the limits has answered with something else") from error
+    return [[replace(state, at=at) for state in each] for each in states]

@@ -106,8 +106,10 @@ def _inner_calls(tree: ast.AST, names: set[str], *, inside: bool = False) -> Ite
 
 
 def _modules() -> Iterator[ModuleType]:
-    for module in list(sys.modules.values()):
-        if not isinstance(module, ModuleType) or not module.__name__:
+    # Anything may be put there.
+    found: list[object] = list(sys.modules.values())
+    for module in found:
+        if not isinstance(module, ModuleType):
             continue
         is_file = str(getattr(module, "__file__", "")).endswith(".py")
         if is_file and module.__name__.partition(".")[0] not in sys.stdlib_module_names:

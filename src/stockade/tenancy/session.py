@@ -192,13 +192,23 @@ class TenantSession(Session):
 
 @event.listens_for(TenantSession, "after_begin")
 def _bind_connection(
-    session: TenantSession, _transaction: SessionTransaction, connection: Connection
+    session: TenantSession, transaction: SessionTransaction, connection: Connection
 ) -> None:
     """Tell the connection whose it is, before it runs anything for the session."""
     # Whatever way the connection came, one of another engine gets no tenant.
     session._require_home(connection)  # noqa: SLF001 - same module.
     binding = session._stockade_binding  # noqa: SLF001 - same module.
-    connection.execution_options(**{BINDING_OPTION: binding})
+    present = connection.get_execution_options().get(BINDING_OPTION)
+    if present is not None and present.tenant_id != binding.tenant_id:
+        raise session._refuse_opaque(  # noqa: SLF001 - same module.
+            "a tenant's session was to use the connection of another tenant's: each takes its own",
+            reason="tenancy.foreign_connection",
+        )
+    if present is not binding:
+        connection.execution_options(**{BINDING_OPTION: binding})
+    elif transaction.nested:
+        # What is set for a transaction holds in its savepoints, and after they are rolled back.
+        return
     if binding.transaction is not None:
         session._require_transaction(connection)  # noqa: SLF001 - same module.
         binding.transaction.enter(connection, binding.tenant_id)

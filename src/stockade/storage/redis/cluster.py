@@ -16,10 +16,16 @@ from typing import Self
 from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError
 from stockade.rate_limiting.gcra import MICROSECONDS, charge_of
-from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
-from stockade.storage.batching import read_states
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.storage.redis.addresses import open_client
-from stockade.storage.redis.limits import Call, RedisLimitStore, escape, make_call, store_errors
+from stockade.storage.redis.limits import (
+    Call,
+    RedisLimitStore,
+    escape,
+    make_call,
+    read_reply,
+    store_errors,
+)
 
 try:
     from redis.asyncio.cluster import RedisCluster
@@ -107,13 +113,16 @@ class RedisClusterLimitStore(RedisLimitStore):
         """Give back what was taken before another bucket refused.
 
         What time may have given back meanwhile does not go back twice, so a bucket can lack a few
-        milliseconds afterwards, and never has too much. Of windows nothing goes back:
-        they are asked last, and where two of them stand in different places the first has counted.
+        milliseconds afterwards, and never has too much. Windows are exact.
         """
-        refunds = []
+        refunds: list[Refund | UnitRefund] = []
         for number in taken:
             request, state = requests[number], states[number]
             if request.rule.strategy is not Strategy.GCRA:
+                if state.at is not None and request.rule.cost:
+                    refunds.append(UnitRefund(request.key, request.rule, state.at))
+                left = min(request.rule.amount, state.remaining + request.rule.cost)
+                states[number] = replace(state, remaining=left)
                 continue
             charge = charge_of(request.rule).amount
             amount = min(charge, round(state.reset_after * MICROSECONDS) - elapsed)
@@ -165,7 +174,7 @@ class RedisClusterLimitStore(RedisLimitStore):
             await self._cluster.initialize()
             replies = await self._ask(calls)
         for numbers, part, reply in zip(slots.values(), parts, replies, strict=True):
-            for number, found in zip(numbers, read_states(reply, part), strict=True):
+            for number, found in zip(numbers, read_reply(reply, part), strict=True):
                 states[number] = found
         return states
 
@@ -217,13 +226,8 @@ def _slot_of(key: str) -> int:
 
 
 def _by_slot(requests: Sequence[LimitRequest]) -> list[list[int]]:
-    """Group the numbers of requests by slot; what can't be given back is asked last."""
+    """Group the numbers of requests by slot."""
     groups: dict[int, list[int]] = {}
     for number, request in enumerate(requests):
         groups.setdefault(_slot_of(request.key), []).append(number)
-    return sorted(
-        groups.values(),
-        key=lambda group: any(
-            requests[number].rule.strategy is not Strategy.GCRA for number in group
-        ),
-    )
+    return list(groups.values())

@@ -11,18 +11,20 @@ from typing import NamedTuple, Self
 from stockade.core.limits import Strategy
 from stockade.errors import ConfigurationError, StoreError
 from stockade.rate_limiting.bans import Ban, BanTerms
-from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.rate_limiting.observation import Bucket, fullest
-from stockade.storage.batching import Batcher, read_states
+from stockade.rate_limiting.windows import names_windows
+from stockade.storage.batching import Batcher, read_states, read_window_states
 from stockade.storage.redis.addresses import open_client
 from stockade.storage.redis.bans import ADD_BAN, ENDS, LIFT_BAN, LIST_BANS, TIMES
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack
 from stockade.storage.redis.windows import (
+    GIVE_BACK_UNITS,
     TAKE_WINDOWS,
     TAKE_WINDOWS_SHA,
-    names_windows,
     pack_windows,
+    refund_arguments,
 )
 
 try:
@@ -106,15 +108,19 @@ class RedisLimitStore:
         """Strategies by which it can count: all."""
         return frozenset(Strategy)
 
-    async def give_back(self, refunds: Sequence[Refund]) -> None:
-        """Take debts back that should not have been.
+    async def give_back(self, refunds: Sequence[Refund | UnitRefund]) -> None:
+        """Give back what should not have been taken.
 
         Raises:
             StoreError: The server could not answer.
         """
         async with self._turn, store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for refund in refunds:
-                pipeline.eval(GIVE_BACK, 1, f"{self._prefix}{refund.key}", str(refund.amount))
+                key = f"{self._prefix}{refund.key}"
+                if isinstance(refund, UnitRefund):
+                    pipeline.eval(GIVE_BACK_UNITS, 1, key, *refund_arguments(refund))
+                else:
+                    pipeline.eval(GIVE_BACK, 1, key, str(refund.amount))
             await pipeline.execute()
 
     @property
@@ -262,7 +268,16 @@ class RedisLimitStore:
                 reply = await self._client.eval(
                     call.script, len(call.keys), *call.keys, *call.arguments
                 )
-        return read_states(reply, batch)
+        return read_reply(reply, batch)
+
+
+def read_reply(reply: object, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
+    """Read what the script of a batch has answered.
+
+    Raises:
+        StoreError: It is something else.
+    """
+    return (read_window_states if names_windows(batch) else read_states)(reply, batch)
 
 
 def make_call(batch: Sequence[Sequence[LimitRequest]], *, prefix: str) -> Call:

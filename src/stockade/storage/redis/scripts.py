@@ -15,8 +15,8 @@ from stockade.rate_limiting.models import LimitRequest
 
 # Arguments: how many requests there are, how many keys each has, then interval, amount and cost of
 # each key. The reply is one text of numbers, four for each key, since the driver reads one text far
-# faster than a list of numbers. A debt is never more than a full bucket, or a server whose clock
-# went back would refuse for longer than a window.
+# faster than a list of numbers. A debt is never more than a full bucket: that is written down even
+# where nothing is taken, or a server whose clock went back would refuse until it has caught up.
 TAKE: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -44,7 +44,12 @@ for request = 1, requests do
     local debt = debts[key]
     if not debt then
       debt = tonumber(redis.call('GET', key) or '0') - now
-      debt = math.max(0, math.min(debt, capacity))
+      if debt > capacity then
+        debt = capacity
+        local full_at = string.format('%.0f', now + debt)
+        redis.call('SET', key, full_at, 'PX', math.ceil(debt / 1000) + 1)
+      end
+      debt = math.max(0, debt)
     end
     standing[i] = debt
     local after = debt + interval * cost

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from stockade.authorization.engines.registering import report_failure
 from stockade.core.acting import ACTING
 from stockade.core.identity import AuthenticationMethod
 from stockade.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -117,7 +119,8 @@ class TenantCrossing:
     ) -> AsyncIterator[ActingAs]:
         """Act as an account in one of its tenants: with its roles, its rules, its masks.
 
-        Nobody acts as another super administrator. The request stays the super administrator's.
+        Nobody acts as another super administrator. The request stays the super administrator's, and
+        its answer is masked as for the account.
 
         Args:
             email: Address of the account.
@@ -144,11 +147,11 @@ class TenantCrossing:
             "authorization.impersonated", tenant_id, reason, within, subject=subject.user_id
         )
         async with opened as session:
-            acting = ACTING.set(subject)
-            try:
-                yield ActingAs(subject, session, ObjectAccess(subject, self._watch))
-            finally:
-                ACTING.reset(acting)
+            # For the rest of the request, and no shorter: the answer, which holds what the account
+            # sees, is serialized after the handler has left this block. The gate takes it away.
+            ACTING.set(subject)
+            report = partial(report_failure, self._events, self._scope)
+            yield ActingAs(subject, session, ObjectAccess(subject, self._watch, report=report))
 
     @asynccontextmanager
     async def _open(

@@ -10,10 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
 
 from fastapi import Depends, Path
+from sqlalchemy import inspect as mapper_of
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.interfaces import ORMOption
 from starlette.requests import HTTPConnection
 
+from stockade.authorization.engines.registering import report_failure
 from stockade.authorization.objects import find_rule
 from stockade.core.dependencies import caller_of
 from stockade.core.exchange import require_exchange
@@ -58,7 +60,7 @@ class AccessDependency:
             ConfigurationError: The request did not come through Stockade.
         """
         exchange = require_exchange(connection.scope)
-        return ObjectAccess(caller_of(exchange), self._watches.of(exchange))
+        return self._watches.access(caller_of(exchange), connection)
 
 
 class CrossingDependency:
@@ -142,6 +144,14 @@ class Watches:
         # Nothing else puts one there.
         return exchange.watch if isinstance(exchange.watch, Watch) else None
 
+    def access(self, principal: Principal, connection: HTTPConnection) -> ObjectAccess:
+        """Return what a caller may do with objects in a request."""
+        return ObjectAccess(
+            principal,
+            self.of(require_exchange(connection.scope)),
+            report=partial(report_failure, self._events, connection.scope),
+        )
+
     @contextmanager
     def watched(self, session: AsyncSession, connection: HTTPConnection) -> Iterator[None]:
         """Watch a session of a request, and record in the end what it left unchecked."""
@@ -172,6 +182,8 @@ class ObjectLoader(Generic[_Model]):
         parameter: Name of the path parameter that holds its key.
         action: What the caller wants with it.
         lock: Whether the row stays as it was checked until the transaction ends.
+        within: Path parameter and attribute that say which object it belongs to, if any.
+        key: Type of the path parameter; that of the model's key unless given.
         options: Options of the query, such as ``selectinload``.
         session: The dependency that gives the session.
         watches: Makes the watch of a request.
@@ -187,6 +199,8 @@ class ObjectLoader(Generic[_Model]):
         *,
         action: str,
         lock: bool,
+        within: str | None,
+        key: Any,  # noqa: ANN401 - an annotation
         options: Sequence[LoadOption],
         session: Callable[..., Any],
         watches: Watches,
@@ -194,20 +208,22 @@ class ObjectLoader(Generic[_Model]):
         self.model = model
         self.parameter = parameter
         self.action = action
+        self.within = within
         self._lock = lock
         self._options = tuple(options)
         self._watches = watches
-        key: Any = Annotated[key_type_of(model), Path()]
+        own_key = key_type_of(model)
+        kind: Any = Annotated[own_key if key is None else key, Path()]
         kinds: tuple[tuple[str, Any], ...] = (
             ("connection", HTTPConnection),
             ("session", Annotated[AsyncSession, Depends(session)]),
-            (parameter, key),
+            (parameter, kind),
         )
         # FastAPI reads the parameters of a dependency from its signature.
         self.__signature__ = inspect.Signature(
             [
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
-                for name, kind in kinds
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
+                for name, annotation in kinds
             ]
         )
         origin = f"load({model.__name__}, {action})"
@@ -227,19 +243,27 @@ class ObjectLoader(Generic[_Model]):
             ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
         """
         exchange = require_exchange(connection.scope)
-        access = ObjectAccess(caller_of(exchange), self._watches.of(exchange))
+        access = self._watches.access(caller_of(exchange), connection)
         found = await session.get(
             self.model,
             named[self.parameter],
             with_for_update=True if self._lock else None,
             options=self._options,
         )
-        if found is None:
+        if found is None or not self._is_within(found, connection):
             if exchange.watch is not None:
                 exchange.watch.answer_for(self.model)
             raise NotFoundError(reason="authorization.object_missing")
         access.require(self.action, found)
         return found
+
+    def _is_within(self, found: _Model, connection: HTTPConnection) -> bool:
+        """Tell whether the object belongs to the one that the path names before it."""
+        if self.within is None:
+            return True
+        parent: object = getattr(found, self.within)
+        # As texts: what a converter of the path has read is compared by its one spelling.
+        return parent is not None and str(parent) == str(connection.path_params[self.within])
 
     def problems(self, template: str) -> list[str]:
         """Return what is wrong with the loader on a route, a line for each.
@@ -247,16 +271,23 @@ class ObjectLoader(Generic[_Model]):
         Args:
             template: Path template of the route.
         """
-        found = []
-        if not re.search(r"\{" + re.escape(self.parameter) + r"(?::\w+)?\}", template):
+        name = self.model.__name__
+        named = [self.parameter, *([] if self.within is None else [self.within])]
+        found = [
+            f"load({name}) reads {parameter}, which the path does not have: name the parameter of"
+            " the path"
+            for parameter in named
+            if not re.search(r"\{" + re.escape(parameter) + r"(?::\w+)?\}", template)
+        ]
+        if self.within is not None and self.within not in mapper_of(self.model).column_attrs:
             found.append(
-                f"load({self.model.__name__}) reads {self.parameter}, which the path does not have:"
-                " name the parameter of the path"
+                f"load({name}) compares {self.within}, which the model does not have: name the path"
+                " parameter after the column that points to the parent"
             )
         if find_rule(self.model, self.action) is None:
             found.append(
-                f"{self.model.__name__} has no rule for {self.action}: write one with"
-                f' @policy({self.model.__name__}, "{self.action}")'
+                f"{name} has no rule for {self.action}: write one with"
+                f' @policy({name}, "{self.action}")'
             )
         return found
 
