@@ -16,7 +16,7 @@ from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
-from stockade.gate.explaining import explain_route
+from stockade.gate.explaining import explain_route, find_plan
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
 from stockade.gate.proofs import prove_authentication, prove_limits, prove_sanitization
@@ -29,6 +29,7 @@ from stockade.storage.sql.dependencies import (
     ObjectLoader,
     Watches,
 )
+from stockade.storage.sql.explaining import explain_objects
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.tenancy.raw_places import list_raw
 from stockade.wiring.accounts import AccountWiring
@@ -45,7 +46,7 @@ from stockade.wiring.sign_in import SignInStores, SignInWiring
 from stockade.wiring.tenants import TenantWiring, find_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fastapi import APIRouter, FastAPI
     from starlette.applications import Starlette
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     )
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.models import Session
-    from stockade.authorization.explaining import Explanation
+    from stockade.authorization.explaining import Explanation, Step
     from stockade.authorization.interfaces import InvitationHook
     from stockade.authorization.routes import TenantServices
     from stockade.core.clock import Clock
@@ -387,6 +388,26 @@ class Stockade:
         """
         settings, now = self.settings.authorization, self._clock.now()
         return explain_route(self.plans(), route, principal, settings=settings, now=now)
+
+    async def explain_objects(
+        self, principal: Principal, route: str, parameters: Mapping[str, str]
+    ) -> list[Step]:
+        """Say why a caller may use the objects that the path of a route names, or why not.
+
+        Args:
+            principal: The caller, such as from `find_principal`.
+            route: As for `explain`.
+            parameters: Values of the path's parameters that `load` reads.
+
+        Raises:
+            ConfigurationError: There is no such route, it loads no object by a parameter, or the
+                application has not started.
+            StoreError: The database is away.
+        """
+        label = find_plan(self.plans(), route).label
+        leaves = () if self._binder is None else self._binder.tree.leaves
+        dependant = next((each.dependant for each in leaves if each.label == label), None)
+        return await explain_objects(dependant, principal, parameters, self._databases.make_session)
 
     async def find_principal(
         self, email: str, tenant_id: TenantId | None = None

@@ -12,7 +12,7 @@ from stockade.core.clock import Clock, SystemClock
 from stockade.core.exchange import Exchange
 from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
-from stockade.errors import RateLimitedError, StoreError, UnavailableError
+from stockade.errors import ConfigurationError, RateLimitedError, StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.bans import Bans
 from stockade.rate_limiting.compat import Limiter
@@ -37,6 +37,7 @@ from stockade.rate_limiting.models import (
 from stockade.rate_limiting.planning import Planner, RouteBinder
 from stockade.rate_limiting.questions import Questions
 from stockade.rate_limiting.refunds import refunds_of, reserve_debts, reserve_states
+from stockade.rate_limiting.rules import describe_rule
 from stockade.rate_limiting.settings import RateLimitingSettings, with_failure
 
 Scope = MutableMapping[str, Any]
@@ -54,6 +55,7 @@ class RateLimiter:
         clock: Source of time, the store's.
         url: Address of the store, for what a slowapi-style limiter says of it.
         bans: Who is banned; without it, nobody ever is.
+        unread: Variables of the environment that slowapi would read and nobody reads here.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class RateLimiter:
         clock: Clock | None = None,
         url: str = "memory://",
         bans: Bans | None = None,
+        unread: Sequence[str] = (),
     ) -> None:
+        self._unread = tuple(unread)
         self._bans = bans
         self._store = store
         self._clock = clock or SystemClock()
@@ -100,6 +104,11 @@ class RateLimiter:
         """
         if limiter in self._adopted:
             return
+        if self._unread:
+            raise ConfigurationError(
+                f"slowapi reads {', '.join(self._unread)}, and Stockade does not: give it to"
+                " Limiter(...) or to STOCKADE_RATE_LIMITING__*, and take it out of the environment"
+            )
         settings = self._settings
         # Of each class of routes that the limiter's limits can be on.
         for own in (settings.failure_public, settings.failure_authenticated):
@@ -299,6 +308,7 @@ class RateLimiter:
             retry_after=timedelta(seconds=max(1, ceil(wait))),
             headers=headers,
             message=self._message(used_up, scope),
+            limit=describe_rule(used_up[0].rule),
         )
 
     def _refuse_place(self, limit: BoundLimit, exchange: Exchange, scope: Scope) -> None:
@@ -308,6 +318,7 @@ class RateLimiter:
                 reason="rate_limiting.too_many_at_once",
                 retry_after=_SOON,
                 message=self._message([limit], scope),
+                limit=describe_rule(limit.rule),
             )
 
     def _is_dry(self, exchange: Exchange) -> bool:

@@ -83,7 +83,8 @@ class CedarEngine:
                 "context": {},
             }
             told = json.dumps(entities)
-            result = self._cedar.is_authorized(request, state.policies, told, state.schema)
+            policies = state.policies_for(action, entities[1]["uid"]["type"])
+            result = self._cedar.is_authorized(request, policies, told, state.schema)
         # Attributes are the application's code: whatever reading one raises is a refusal.
         except Exception as error:  # noqa: BLE001
             return _failed(type(error).__name__)

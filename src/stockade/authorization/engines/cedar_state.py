@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stockade.authorization.engines.cedar_names import (
     entities_named,
     require_known,
+    sliced,
     texts_beside,
 )
 from stockade.authorization.engines.cedar_schema import read_schema
@@ -72,6 +73,8 @@ class CedarState:
         names: What things are called in it.
         labels: What policies call themselves, by Cedar's own name.
         told: The policies in Cedar's JSON.
+        slices: Those that can say something, by the name of an action and the type of an object,
+            where they are not all of them.
 
     Raises:
         ConfigurationError: The schema has something that Cedar would not be told of.
@@ -86,6 +89,7 @@ class CedarState:
         *,
         labels: Mapping[str, str],
         told: Mapping[str, Any],
+        slices: Mapping[tuple[str, str], object],
     ) -> None:
         self.policies = policies
         self.schema = schema
@@ -93,6 +97,7 @@ class CedarState:
         self._declared = declared
         self._names = names
         self._told = told
+        self._slices: dict[tuple[str, str], object] = dict(slices)
         self._user, self._role, self._collection = map(names, ("User", "Role", "Collection"))
         self._encoders: dict[str, Encode] = {}
         self._models: dict[type[Any], tuple[str, str]] = {}
@@ -141,6 +146,10 @@ class CedarState:
     def action(self, name: str) -> dict[str, str]:
         """Return the identity of an action."""
         return entity_uid(self._names("Action"), name)
+
+    def policies_for(self, action: str, kind: str) -> object:
+        """Return the policies that can say something of an action with objects of a type."""
+        return self._slices.get((action, kind), self.policies)
 
     def check(self, use: EngineUse) -> None:
         """Check that the schema and the policies fit what the engine is used for.
@@ -276,8 +285,15 @@ def read_state(
         raise _broken(policy_label, "a template permits nothing by itself: write a policy")
     if not static:
         raise _broken(policy_label, "there are no policies")
+    declared = read_schema(canonical)
+    slices = {}
+    for (namespace, action), found in declared.actions.items():
+        for kind in {declared.find(each, namespace) for each in found.resources}:
+            part = sliced(told, entity_uid(names("Action"), action), kind)
+            if namespace == names.namespace and part is not None:
+                slices[action, kind] = cedar.PolicySet.from_json_str(json.dumps(part))
     return CedarState(
-        parsed, parsed_schema, read_schema(canonical), names, labels=labels, told=told
+        parsed, parsed_schema, declared, names, labels=labels, told=told, slices=slices
     )
 
 

@@ -294,9 +294,14 @@ class ObjectLoader(Generic[_Model]):
 
 def check_loaders(dependant: Any, template: str) -> list[str]:  # noqa: ANN401 - FastAPI's Dependant
     """Return what is wrong with the loaders of a route, a line for each."""
-    problems = []
+    return [problem for each in loaders_of(dependant) for problem in each.problems(template)]
+
+
+def loaders_of(dependant: Any) -> list[ObjectLoader[Any]]:  # noqa: ANN401 - FastAPI's Dependant
+    """Return what loads objects for a route, at any depth of its dependencies."""
+    found = []
     for dependency in dependant.dependencies:
         if isinstance(dependency.call, ObjectLoader):
-            problems += dependency.call.problems(template)
-        problems += check_loaders(dependency, template)
-    return problems
+            found.append(dependency.call)
+        found += loaders_of(dependency)
+    return found

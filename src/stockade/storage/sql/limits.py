@@ -23,7 +23,7 @@ from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.rate_limiting.observation import Bucket
 from stockade.rate_limiting.windows import CODES, length_of, names_windows
-from stockade.storage.batching import Batcher, read_states, read_window_states
+from stockade.storage.batching import Batcher, Outcome, read_states, read_window_states
 from stockade.storage.sql import limit_statements as statements
 from stockade.storage.sql.engines import make_limit_engine
 
@@ -212,7 +212,7 @@ class SQLLimitStore:
         self._sweep_after = last if rows == statements.ROWS_A_SWEEP else ""
         await self._fetch(statements.SWEEP_PLACES, {})
 
-    async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
+    async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[Outcome]:
         windows = names_windows(batch)
         if windows:
             reply = await self._execute(statements.TAKE_WINDOWS, _pack_windows(batch))
