@@ -208,6 +208,11 @@ _KINDS = (
         "A function of the application that a limit asks has failed; nobody became free by it.",
     ),
     EventKind(
+        "rate_limiting.bucket_unreadable",
+        logging.ERROR,
+        "The store of the limits holds something else where a bucket should be.",
+    ),
+    EventKind(
         "rate_limiting.store_failed",
         logging.ERROR,
         "The store of the limits is away; the failure policy applies.",
