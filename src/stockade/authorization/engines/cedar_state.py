@@ -157,8 +157,17 @@ class CedarState:
         Raises:
             ConfigurationError: A model, an action, a role or a permission does not fit.
         """
+        known: dict[str, type[Any]] = {}
         for model, actions in use.models.items():
             kind, key = self._kind_of(model)
+            other = known.setdefault(kind, model)
+            taken = kind in {self._user, self._role, self._collection}
+            if taken or not (issubclass(model, other) or issubclass(other, model)):
+                # What a policy says of one would hold for the other.
+                message = (
+                    f"Cedar has two things called {kind}: give {model.__name__} a name of names="
+                )
+                raise ConfigurationError(message)
             self._require_attributes(model, kind, key)
             for action in sorted(actions):
                 self._require_action(action, kind)
