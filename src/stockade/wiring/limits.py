@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from stockade.rate_limiting import RateLimiter
 from stockade.rate_limiting.bans import Bans
+from stockade.settings import variables_of_slowapi
 from stockade.storage.limits import ban_store, guarded_limit_store, limit_store_url
 from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.wiring.secrets import reveal
@@ -64,6 +65,7 @@ class LimitWiring:
             clock=clock,
             url=self._url(limits),
             bans=self.bans,
+            unread=variables_of_slowapi(),
         )
         self.attempts = self._make_attempts()
 
