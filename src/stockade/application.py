@@ -28,9 +28,15 @@ from stockade.gate.settings import GateSettings
 from stockade.gate.wall import WallMiddleware
 from stockade.rate_limiting import RateLimiter
 from stockade.rate_limiting.bans import Bans
+from stockade.rate_limiting.refusals import Refusals
 from stockade.settings import Settings
 from stockade.sign_in_wiring import SignInStores, SignInWiring
-from stockade.storage.limits import ban_store, guarded_limit_store, limit_store_url
+from stockade.storage.limits import (
+    ban_store,
+    guarded_limit_store,
+    limit_store_url,
+    refusal_store,
+)
 from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.sql.databases import Databases
@@ -644,6 +650,7 @@ class Stockade:
             clock=self._clock,
             url=self._limit_store_url(limits),
             bans=self._bans,
+            refusals=Refusals(refusal_store(store, clock=self._clock), events=self.events),
         )
 
     def _make_bans(self, store: LimitStore, limits: RateLimitingSettings) -> Bans | None:

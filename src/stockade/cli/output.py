@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 PROGRAM = "stockade"
 # Wider than any table.
 _PIPE_WIDTH = 10_000
+
+
+class Form(StrEnum):
+    """How an answer is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormOption = Annotated[Form, typer.Option("--format", help="How it is written: text or json.")]
 
 
 def make_console() -> Console:
@@ -28,3 +41,14 @@ def print_error(message: str) -> None:
     """Write each problem of a message as one line on standard error."""
     for line in message.splitlines() or [""]:
         print(f"{PROGRAM}: {line}", file=sys.stderr)  # noqa: T201 - the command line's own output
+
+
+def printable(text: str) -> str:
+    r"""Write what moves the cursor, colours or turns a line of a terminal as an escape.
+
+    >>> print(printable("\x1b[2Jgone\u202e"))
+    \x1b[2Jgone\u202e
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )

@@ -14,14 +14,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from ipaddress import ip_network
 from math import ceil
 from typing import Any, Final, Protocol, runtime_checkable
 
 from stockade.core.clock import Clock
 from stockade.core.limits import LimitRule
-from stockade.errors import RateLimitedError, StoreError
+from stockade.errors import StoreError
 from stockade.events import EventLog
 from stockade.rate_limiting.interfaces import LimitStore
 from stockade.rate_limiting.models import LimitRequest, LimitState
@@ -130,27 +129,25 @@ class Bans:
         self._read_at = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def require_free(self, keys: Sequence[str]) -> None:
-        """Let a request pass whose buckets belong to nobody who is banned.
+    def find(self, keys: Sequence[str]) -> tuple[str, float] | None:
+        """Find a bucket that belongs to somebody who is banned.
 
         Args:
             keys: Names of the buckets of a request.
 
-        Raises:
-            RateLimitedError: One of them does.
+        Returns:
+            Its name, and the seconds that are left of the ban; None where nobody is banned.
         """
         now = self._monotonic()
         if now - self._read_at > _REFRESH:
             self._read_at = now
             self._start(self.refresh())
-        if not self._ends:
-            return
-        for key in keys:
-            ends = self._ends.get(subject_of(key), now)
-            if ends > now:
-                raise RateLimitedError(
-                    reason="rate_limiting.banned", retry_after=timedelta(seconds=ceil(ends - now))
-                )
+        if self._ends:
+            for key in keys:
+                ends = self._ends.get(subject_of(key), now)
+                if ends > now:
+                    return key, ends - now
+        return None
 
     def note_refusals(self, keys: Sequence[str], states: Sequence[LimitState]) -> None:
         """Count a request that limits have refused, for each of those whose bucket had too little.

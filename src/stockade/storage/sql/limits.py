@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,6 +24,7 @@ from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
 from stockade.rate_limiting.observation import Bucket
 from stockade.storage.batching import Batcher, read_states
 from stockade.storage.sql.engines import make_limit_engine
+from stockade.storage.sql.refusals import SQLRefusalStore
 
 # Types are named, since not every driver asks the function for them.
 _NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -83,7 +84,8 @@ _RESET: Final = (
     text("DELETE FROM stockade_limit_places WHERE starts_with(key, :prefix)"),
 )
 _PING: Final = text(
-    "SELECT to_regprocedure('stockade_hold_place(text, text, bigint, bigint)') IS NOT NULL"
+    "SELECT to_regprocedure('stockade_add_refusals(text, text[], bigint[], bigint, bigint,"
+    " text, bigint, bigint)') IS NOT NULL"
 )
 
 # For each so many requests, so many rows are looked at and those that are over are dropped: two for
@@ -131,6 +133,7 @@ class SQLLimitStore:
         self._since_sweep = 0
         self._sweep_after = ""
         self._sweeping: asyncio.Task[None] | None = None
+        self._refusals = SQLRefusalStore(self._ask)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -208,6 +211,11 @@ class SQLLimitStore:
             StoreError: The server could not answer.
         """
         await self._execute(_RELEASE, {"key": key, "token": token})
+
+    @property
+    def refusals(self) -> SQLRefusalStore:
+        """Where it is kept who was refused: beside the buckets."""
+        return self._refusals
 
     async def add_ban(self, subject: str, terms: BanTerms) -> Ban:
         """Ban somebody, longer than the last time; one who is banned stays so for as long as he is.
@@ -313,6 +321,10 @@ class SQLLimitStore:
             return
         finally:
             self._sweeping = None
+
+    async def _ask(self, statement: TextClause, values: dict[str, Any]) -> Sequence[Row[Any]]:
+        async with _errors(), self._engine.connect() as connection:
+            return (await connection.execute(statement, values)).all()
 
     async def _execute(self, statement: TextClause, values: dict[str, Any]) -> object:
         async with (
