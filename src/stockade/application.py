@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from stockade.account_wiring import AccountWiring
 from stockade.authentication.browsers import CrossSiteGuard
 from stockade.authorization import permissions_of
 from stockade.authorization.routes import make_tenants_router
 from stockade.core.clock import SystemClock
-from stockade.crypto import KeyRing
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
-from stockade.gate.columns import ColumnCheck
-from stockade.gate.compiling import PlanCompiler
 from stockade.gate.explaining import explain_route
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
-from stockade.gate.plans import Access
 from stockade.gate.proofs import prove_authentication, prove_limits, prove_sanitization
-from stockade.gate.requests import RequestCheck
-from stockade.gate.settings import GateSettings
-from stockade.gate.wall import WallMiddleware
-from stockade.rate_limiting import RateLimiter
-from stockade.rate_limiting.bans import Bans
-from stockade.rate_limiting.refusals import Refusals
 from stockade.settings import Settings
-from stockade.sign_in_wiring import SignInStores, SignInWiring
-from stockade.storage.limits import (
-    ban_store,
-    guarded_limit_store,
-    limit_store_url,
-    refusal_store,
-)
-from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.sql.databases import Databases
 from stockade.storage.sql.dependencies import (
@@ -45,19 +25,20 @@ from stockade.storage.sql.dependencies import (
     CrossingDependency,
     ObjectLoader,
     Watches,
-    check_loaders,
 )
-from stockade.storage.tenant_wiring import TenantWiring, find_principal
 from stockade.tenancy.dependencies import TenantSessionDependency
-from stockade.web import ClientAddresses, HostAllowList, security_headers
-from stockade.web.errors import ErrorAnswers
-from stockade.web.requests import RequestReader
+from stockade.wiring.accounts import AccountWiring
+from stockade.wiring.findings import describe_start, require_accounts, require_policies
+from stockade.wiring.gate import GateWiring
+from stockade.wiring.limits import LimitWiring
+from stockade.wiring.secrets import read_keys, reveal
+from stockade.wiring.sign_in import SignInStores, SignInWiring
+from stockade.wiring.tenants import TenantWiring, find_principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastapi import APIRouter, FastAPI
-    from pydantic import SecretStr
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
@@ -85,22 +66,11 @@ if TYPE_CHECKING:
     from stockade.events import EventSink
     from stockade.gate.plans import Plan
     from stockade.gate.requests import RouteExcuse
-    from stockade.gate.tree import Leaf
-    from stockade.rate_limiting import RateLimitingSettings
-    from stockade.rate_limiting.interfaces import LimitStore
     from stockade.storage.sql.dependencies import LoadOption
     from stockade.tenancy.planning import IsolationPlan
 
 _Model = TypeVar("_Model")
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
-_FAILURES: Final = (
-    "failure",
-    "failure_public",
-    "failure_authenticated",
-    "failure_address",
-    "failure_login",
-)
-_LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 
 class Stockade:
@@ -188,9 +158,9 @@ class Stockade:
         self.settings = settings = settings or Settings()
         self._clock = clock or SystemClock()
         self.events = EventLog([LoggingSink()] if sinks is None else sinks, clock=self._clock)
-        self._keys = _read_keys(settings)
+        self._keys = read_keys(settings)
         self._databases = Databases(
-            _reveal(settings.database_url),
+            reveal(settings.database_url),
             models=models,
             tenancy=settings.tenancy,
             events=self.events,
@@ -206,9 +176,7 @@ class Stockade:
             events=self.events,
             clock=self._clock,
         )
-        self._limits_on = _limits_are_on(settings)
-        self._limiter = self._make_limiter()
-        self._attempts = self._make_attempts()
+        self._limits = LimitWiring(settings, events=self.events, clock=self._clock)
         self._sign_in = sign_in = SignInWiring(
             settings,
             keys=self._keys,
@@ -223,17 +191,20 @@ class Stockade:
             ),
             databases=self._databases,
             post=self._wiring,
-            attempts=self._attempts,
+            attempts=self._limits.attempts,
             permissions_of=self._grant,
             newcomers=newcomers,
             on_new_device=on_new_device,
             events=self.events,
             clock=self._clock,
         )
-        self._headers = security_headers(settings.web, hsts=settings.environment.is_deployed)
-        self._reader = self._make_reader()
-        self._columns = ColumnCheck(settings.validation, self._databases.find_bases)
-        self._requests = RequestCheck(settings.validation, columns=self._columns)
+        self._gate = GateWiring(
+            settings,
+            limiter=self._limits.limiter,
+            find_bases=self._databases.find_bases,
+            events=self.events,
+            clock=self._clock,
+        )
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
         self.account_router: APIRouter = sign_in.account_router
@@ -308,7 +279,7 @@ class Stockade:
             raise ConfigurationError(message)
         setattr(app, INSTALLED, self)
         guard = self._make_guard()
-        self._binder = binder = self._make_binder(app, guard)
+        self._binder = binder = self._gate.make_binder(app, guard)
         self._lifecycle = lifecycle = Lifecycle(
             start=self._start, stop=self._stop, events=self.events, clock=self._clock
         )
@@ -317,14 +288,7 @@ class Stockade:
 
         def build_behind_the_wall() -> ASGIApp:
             binder.prepare(app)
-            return WallMiddleware(
-                build(),
-                guard=guard,
-                reader=self._reader,
-                headers=self._headers,
-                lifecycle=lifecycle,
-                events=self.events,
-            )
+            return self._gate.make_wall(build(), guard, lifecycle)
 
         # Whatever is added to the application before its first request ends up inside of the wall.
         app.build_middleware_stack = build_behind_the_wall  # type: ignore[method-assign]  # Starlette has no hook for this.
@@ -459,11 +423,11 @@ class Stockade:
 
     def excuses(self) -> list[RouteExcuse]:
         """Return what routes take without a bound, each with its reason; empty before the start."""
-        return self._requests.excuses
+        return self._gate.requests.excuses
 
     def warnings(self) -> list[str]:
         """Return what is wrong with routes and let pass by a setting, a line for each."""
-        return [*self._requests.warnings, *self._columns.warnings]
+        return [*self._gate.requests.warnings, *self._gate.columns.warnings]
 
     async def start(self) -> dict[str, str]:
         """Start without a server, such as to check an application.
@@ -492,95 +456,33 @@ class Stockade:
         if binder is None:
             return {}
         await self._databases.check()
-        if self._limits_on:
-            await self._limiter.store.ping()
+        if self._limits.are_on:
+            await self._limits.limiter.store.ping()
         # The planted application first: its policies would make the bound tree look changed.
-        await prove_routing(self._make_planted_binder, self._make_guard)
+        await prove_routing(self._gate.make_planted_binder, self._make_guard)
         binder.bind()
-        self._require_accounts()
+        plans = self.plans()
+        require_accounts(plans, self._sign_in.accounts)
         self._sign_in.require_places(binder.tree)
         if any(leaf.name == "stockade:tenants" for leaf in binder.tree.leaves):
             self._require_tenants()
-        self._require_policies()
+        require_policies(self.settings, self._databases)
         self._sign_in.require_enrolment(binder.tree)
         await prove_leaves(binder.tree, self._guard)
-        await prove_wall(self._guard, self._headers)
-        await prove_limits(self._limiter)
+        await prove_wall(self._guard, self._gate.headers)
+        await prove_limits(self._limits.limiter)
         await prove_authentication(self._sign_in.authenticator())
         prove_sanitization()
         await self._databases.prove()
-        return self._describe()
-
-    def _describe(self) -> dict[str, str]:
-        """Say what the start found: what is off by setting is never a silence."""
-        plans = self._guard.plans.values()
-        closed = sorted(plan.label for plan in plans if plan.access is Access.CLOSED)
-        dry = self._limits_on and self.settings.rate_limiting.dry_run
-        switched = {
-            "rate_limiting": self._limits_on,
-            "rate_limiting (it only counts)": not dry,
-            "api_docs": self.settings.api_docs.is_served,
-            "object_checks": self.settings.authorization.object_checks != "off",
-        }
-        without: tuple[str, ...] = ()
-        if self.settings.authorization.models_without_policy == "warn":
-            without = tuple(self._databases.find_unguarded())
-        found = {
-            "environment": str(self.settings.environment),
-            "routes": str(len(plans)),
-            "off": ", ".join(layer for layer, is_on in switched.items() if not is_on),
-            "closed_for_want_of_a_policy": ", ".join(closed),
-            "unbounded_input": "; ".join(self._requests.warnings),
-            "columns_that_overflow": "; ".join(self._columns.warnings),
-            "models_without_policy": ", ".join(without),
-            "object_checks": "warn" if self.settings.authorization.object_checks == "warn" else "",
-            "row_level_security": self._describe_row_security(),
-            "columns_compared": ", ".join(self._columns.compared),
-        }
-        return {name: value for name, value in found.items() if value}
-
-    def _describe_row_security(self) -> str:
-        tenancy = self.settings.tenancy
-        if tenancy.row_level_security == "off":
-            return ""
-        role = "the role of the database URL" if tenancy.role is None else tenancy.role
-        allowed = tenancy.row_level_security == "raw_sql"
-        return f"in force for {role}; SQL text is {'allowed' if allowed else 'refused'}"
+        return describe_start(
+            self.settings, plans, limits=self._limits, gate=self._gate, databases=self._databases
+        )
 
     async def _stop(self) -> None:
         await self._wiring.close()
         self._sign_in.close()
-        if self._bans is not None:
-            await self._bans.close()
-        await self._limiter.close()
-        if self._attempts is not None and self._attempts is not self._limiter.store:
-            await self._attempts.close()
+        await self._limits.close()
         await self._databases.close()
-
-    def _require_accounts(self) -> None:
-        needs = [
-            plan.label
-            for plan in self._guard.plans.values()
-            if plan.access is Access.PRINCIPAL or plan.optional
-        ]
-        if needs and self._sign_in.accounts is None:
-            message = (
-                f"{needs[0]} needs a signed-in caller, but there are no accounts: set "
-                "STOCKADE_DATABASE_URL or pass accounts="
-            )
-            raise ConfigurationError(message)
-
-    def _require_policies(self) -> None:
-        if self.settings.authorization.models_without_policy != "refuse":
-            return
-        found = self._databases.find_unguarded()
-        if found:
-            message = "\n".join(
-                f"{name} belongs to tenants and has no rules: write them with @policy, or call"
-                f' open_within_tenant({name}, "reason")'
-                for name in found
-            )
-            raise ConfigurationError(message)
 
     def _require_tenants(self) -> TenantServices:
         return self._tenants.require(self._sign_in.accounts, self._sign_in.sessions)
@@ -589,130 +491,4 @@ class Stockade:
         return permissions_of(roles, self.settings.authorization.granted)
 
     def _make_guard(self) -> Guard:
-        return Guard(
-            authenticator=self._sign_in.authenticator(),
-            limiter=self._limiter,
-            docs=self.settings.api_docs,
-            events=self.events,
-            clock=self._clock,
-            factor_required_for=self.settings.authorization.factor_required_for,
-        )
-
-    def _make_planted_binder(self, app: Starlette, guard: Guard) -> Binder:
-        # Policies by route name routes of the real application only.
-        return self._make_binder(
-            app, guard, gate=GateSettings(), events=EventLog([], clock=self._clock)
-        )
-
-    def _make_binder(
-        self,
-        app: Starlette,
-        guard: Guard,
-        *,
-        gate: GateSettings | None = None,
-        events: EventLog | None = None,
-    ) -> Binder:
-        settings = self.settings
-        gate = gate or settings.gate
-        return Binder(
-            app,
-            guard=guard,
-            compiler=PlanCompiler(
-                gate,
-                authorization=settings.authorization,
-                limiter=self._limiter,
-                validation=settings.validation,
-            ),
-            limiter=self._limiter,
-            answers=ErrorAnswers(self.events, self._requests.describe),
-            answering=gate.answering_middleware,
-            docs_origins=settings.api_docs.connect_origins,
-            check_leaf=self._check_leaf,
-            allow_debug=not settings.environment.is_deployed,
-            events=events or self.events,
-        )
-
-    def _check_leaf(self, leaf: Leaf, plan: Plan) -> list[str]:
-        problems = [] if leaf.dependant is None else check_loaders(leaf.dependant, leaf.template)
-        return self._requests.check(leaf, plan) + [f"{leaf.label}: {each}" for each in problems]
-
-    def _make_limiter(self) -> RateLimiter:
-        limits = self.settings.rate_limiting.model_copy(update={"enabled": self._limits_on})
-        if limits.dry_run:
-            # What only counts refuses nobody for want of a store either.
-            limits = limits.model_copy(update=dict.fromkeys(_FAILURES, "open"))
-        store = self._limit_store(limits)
-        self._bans = self._make_bans(store, limits)
-        return RateLimiter(
-            store,
-            settings=limits,
-            events=self.events,
-            clock=self._clock,
-            url=self._limit_store_url(limits),
-            bans=self._bans,
-            refusals=Refusals(refusal_store(store, clock=self._clock), events=self.events),
-        )
-
-    def _make_bans(self, store: LimitStore, limits: RateLimitingSettings) -> Bans | None:
-        if not self._limits_on or limits.ban_after is None or limits.dry_run:
-            return None
-        return Bans(
-            ban_store(store, clock=self._clock),
-            strikes=MemoryLimitStore(clock=self._clock, max_keys=limits.max_keys),
-            settings=limits,
-            spared=[str(each) for each in self.settings.web.trusted_proxies],
-            clock=self._clock,
-            events=self.events,
-        )
-
-    def _make_attempts(self) -> LimitStore | None:
-        """Make the store of attempts to sign in: while it is away, nobody signs in."""
-        if not self._limits_on:
-            return None
-        limits = self.settings.rate_limiting
-        if limits.failure == "closed" and not limits.dry_run:
-            return self._limiter.store
-        return self._limit_store(limits.model_copy(update={"failure": "closed"}))
-
-    def _limit_store_url(self, limits: RateLimitingSettings) -> str:
-        return limit_store_url(
-            limits.store,
-            redis=_reveal(self.settings.redis_url),
-            database=_reveal(self.settings.database_url),
-        )
-
-    def _limit_store(self, limits: RateLimitingSettings) -> LimitStore:
-        url = self._limit_store_url(limits)
-        return guarded_limit_store(url, settings=limits, events=self.events, clock=self._clock)
-
-    def _make_reader(self) -> RequestReader:
-        settings = self.settings
-        hosts = settings.web.allowed_hosts
-        if not hosts:
-            if settings.environment.is_deployed:
-                message = (
-                    "no host names: set STOCKADE_WEB__ALLOWED_HOSTS to the names this server "
-                    "answers to"
-                )
-                raise ConfigurationError(message)
-            hosts = _LOCAL_HOSTS
-        addresses = ClientAddresses(settings.web.trusted_proxies)
-        return RequestReader(settings.web, addresses=addresses, hosts=HostAllowList(hosts))
-
-
-def _limits_are_on(settings: Settings) -> bool:
-    enabled = settings.rate_limiting.enabled
-    return settings.environment.is_deployed if enabled is None else enabled
-
-
-def _reveal(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
-def _read_keys(settings: Settings) -> KeyRing:
-    given = [secret.get_secret_value() for secret in settings.secret_keys]
-    if not given and not settings.environment.is_deployed:
-        # Tokens of a development server end with it; nothing has to be configured to try things
-        # out.
-        given = [secrets.token_urlsafe(48)]
-    return KeyRing(given)
+        return self._gate.make_guard(self._sign_in.authenticator())

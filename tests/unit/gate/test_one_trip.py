@@ -190,7 +190,7 @@ def test_a_token_that_was_changed_is_not_remembered() -> None:
 def test_one_trip_for_a_remembered_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first request asks the store twice, the next ones once, for the same buckets."""
     store = CountingStore()
-    monkeypatch.setattr("stockade.application.guarded_limit_store", lambda *_, **__: store)
+    monkeypatch.setattr("stockade.wiring.limits.guarded_limit_store", lambda *_, **__: store)
     protected = protect()
     with serve(make_app(), protected) as client:
         store.trips.clear()

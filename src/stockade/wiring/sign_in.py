@@ -61,7 +61,6 @@ if TYPE_CHECKING:
 
     from fastapi import APIRouter
 
-    from stockade.account_wiring import AccountWiring
     from stockade.authentication import Account, AccountStore
     from stockade.authentication.account_services import AccountServices
     from stockade.authentication.identities import NewcomerPolicy
@@ -84,6 +83,7 @@ if TYPE_CHECKING:
     from stockade.rate_limiting.interfaces import LimitStore
     from stockade.settings import Settings
     from stockade.storage.sql.databases import Databases
+    from stockade.wiring.accounts import AccountWiring
 
 _IN_MEMORY: Final = (
     MemorySessionStore,
