@@ -18,7 +18,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check lint format types contracts docs docs-serve build lock audit clean
+.PHONY: help demo test test-lowest test-newest check lint format types contracts docs docs-serve build lock audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -36,6 +36,13 @@ test: .venv/.stamp ## Run every test against real servers (PYTEST_ARGS)
 # Old releases warn about newer ones of their own dependencies, which is no fault of ours.
 test-lowest: .venv-lowest/.stamp ## Run the tests with the oldest releases that pyproject.toml allows
 	@.venv-lowest/bin/python -m pytest -W default $(PYTEST_ARGS)
+
+# Tests of servers and browsers hold for the interpreter that is set up first.
+test-newest: .tools/.stamp ## Run the unit tests on the newest Python of this machine, if it is another
+	@newest=$$($(PYTHON) scripts/newer_python.py); \
+		if test -z "$$newest"; then echo "there is no newer Python on this machine"; \
+		else $(MAKE) --no-print-directory .venv-newest/.stamp PYTHON="$$newest" && \
+			.venv-newest/bin/python -m pytest tests/unit -p no:cacheprovider $(PYTEST_ARGS); fi
 
 check: lint types contracts docs test ## Run every check
 
@@ -73,7 +80,7 @@ lock: .tools/.stamp ## Pin the dependencies anew (UPGRADE=1 takes the newest rel
 	@$(COMPILE) pyproject.toml --all-extras --group dev -o requirements/dev.lock
 
 clean: ## Remove everything that the other targets made
-	@rm -rf .tools .venv .venv-demo .venv-lowest build dist site
+	@rm -rf .tools .venv .venv-demo .venv-lowest .venv-newest build dist site
 	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find src tests examples benchmarks scripts -name __pycache__ -type d -prune \
 		-exec rm -rf {} + 2>/dev/null || true
@@ -104,6 +111,9 @@ endef
 
 .venv-demo/.stamp: requirements/runtime.lock pyproject.toml .tools/.stamp
 	$(call environment,.venv-demo,requirements/runtime.lock)
+
+.venv-newest/.stamp: requirements/dev.lock pyproject.toml .tools/.stamp
+	$(call environment,.venv-newest,requirements/dev.lock)
 
 .venv-lowest/.stamp: requirements/dev.lock pyproject.toml .tools/.stamp
 	@mkdir -p .venv-lowest

@@ -17,6 +17,7 @@ from stockade.rate_limiting import rate_limit, unlimited
 from stockade.settings import Settings
 from stockade.storage.sql.access import ObjectAccess
 from stockade.storage.sql.crossing import TenantCrossing
+from stockade.tenancy.raw import unsafe_raw
 
 __version__ = "0.1.0"
 
@@ -39,4 +40,5 @@ __all__ = [
     "require_role",
     "unchecked",
     "unlimited",
+    "unsafe_raw",
 ]

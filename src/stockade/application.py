@@ -300,6 +300,8 @@ class Stockade:
         *,
         action: str = "read",
         lock: bool = False,
+        within: str | None = None,
+        key: Any = None,  # noqa: ANN401 - an annotation
         options: Sequence[LoadOption] = (),
     ) -> ObjectLoader[_Model]:
         """Make a dependency that gives the object that a path names, if the caller may use it.
@@ -313,6 +315,10 @@ class Stockade:
             action: What the caller wants with it, as `stockade.authorization.policy` names it.
             lock: Whether the row stays as it was checked until the transaction ends
                 (``FOR UPDATE``).
+            within: Name of another parameter of the path, and of the attribute that has to hold the
+                same: ``note_id`` on ``/notes/{note_id}/comments/{comment_id}``.
+            key: Type of the path parameter, such as `Identifier`, where not everything that fits
+                the column is a key.
             options: Options of the query, such as ``selectinload``.
 
         Raises:
@@ -323,6 +329,8 @@ class Stockade:
             parameter,
             action=action,
             lock=lock,
+            within=within,
+            key=key,
             options=options,
             session=self.session,
             watches=self._watches,

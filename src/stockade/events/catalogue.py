@@ -176,6 +176,11 @@ _KINDS = (
     EventKind(
         "tenancy.crossed", logging.WARNING, "A super administrator began to work in a tenant."
     ),
+    EventKind(
+        "tenancy.raw_sql",
+        logging.WARNING,
+        "A block of unsafe_raw() has let SQL text into a tenant's session.",
+    ),
     EventKind("rate_limiting.refused", logging.WARNING, "A limit is used up."),
     EventKind(
         "rate_limiting.would_refuse",

@@ -7,6 +7,7 @@ from stockade.tenancy.errors import (
     TenantRequiredError,
 )
 from stockade.tenancy.isolation import Isolation, SyncTenantSessionFactory, TenantSessionFactory
+from stockade.tenancy.raw import UnsafeRaw, unsafe_raw
 from stockade.tenancy.scoping import TenantScoped, exempt
 from stockade.tenancy.session import TenantSession
 from stockade.tenancy.settings import TenancySettings
@@ -22,5 +23,7 @@ __all__ = [
     "TenantScoped",
     "TenantSession",
     "TenantSessionFactory",
+    "UnsafeRaw",
     "exempt",
+    "unsafe_raw",
 ]

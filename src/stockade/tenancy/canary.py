@@ -33,7 +33,7 @@ from stockade.tenancy.models import TablePlan, TenantBinding
 from stockade.tenancy.row_security import write_table
 from stockade.tenancy.session import TenantObjects, TenantSession
 from stockade.tenancy.transactions import TenantTransaction, run_below
-from stockade.tenancy.verification import verify_row_security
+from stockade.tenancy.verification import find_unknown, verify_row_security
 
 _PARAMETER = "stockade_tenant_canary"
 _OWN = TenantId("canary-own")
@@ -50,6 +50,9 @@ class Canary:
         objects: What the sessions of the engine know about models.
         transaction: What transactions begin with where row-level security is on.
         allows_text: Whether SQL text passes, for PostgreSQL to filter.
+
+    Attributes:
+        unknown: With row-level security, the tables within reach that no policy is known for.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Canary:
         self._objects = objects
         self._transaction = transaction
         self._allows_text = allows_text
+        self.unknown: list[str] = []
 
     def prove(self, connection: Connection) -> None:
         """Run every proof on a fresh connection of the engine and leave no trace.
@@ -85,6 +89,7 @@ class Canary:
                 if self._transaction is not None:
                     self._transaction.enter(connection, _OWN)
                     verify_row_security(connection, self._plans, allows_text=self._allows_text)
+                    self.unknown = find_unknown(connection, self._plans)
                 self._plant(connection, table)
                 if self._transaction is not None:
                     self._prove_row_security(connection, table)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import Boolean, Column, Table, bindparam
+from sqlalchemy import Boolean, Column, Table, TextClause, and_, bindparam
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
@@ -24,7 +24,8 @@ from sqlalchemy.util import immutabledict
 from stockade.tenancy.errors import OpaqueSQLError
 from stockade.tenancy.models import Reference, TablePlan
 from stockade.tenancy.opaque import (
-    is_filterable,
+    TextRule,
+    brings_rows,
     is_plain_field,
     is_plain_literal,
     is_plain_operator,
@@ -32,10 +33,14 @@ from stockade.tenancy.opaque import (
     is_raw_name,
     is_understood_visit,
 )
+from stockade.tenancy.raw_objects import shown_columns
 from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.writes import column_name, written_names
 
-_TEXT_ADVICE = "write it with the ORM or the Core, whose tables can be filtered"
+_TEXT_ADVICE = (
+    "write it with the ORM or the Core, whose tables can be filtered, or let it through with "
+    "unsafe_raw()"
+)
 # The parts of a caller's keywords that decide how a bound parameter is rendered and counted.
 _BIND_KEYWORDS = ("literal_binds", "accumulate_bind_names", "visited_bindparam")
 
@@ -56,6 +61,26 @@ class TenantCondition(ColumnElement[bool]):
         self.plan = plan
 
 
+class ClosedCondition(ColumnElement[bool]):
+    """A condition in brackets that nothing takes off again, as SQLAlchemy's own may be.
+
+    Args:
+        condition: The condition.
+    """
+
+    __visit_name__ = "stockade_closed_condition"
+    inherit_cache: bool | None = False
+    type: TypeEngine[bool] = Boolean()
+
+    def __init__(self, condition: Any) -> None:
+        self.condition = condition
+
+    @property
+    def _from_objects(self) -> Any:
+        # What SQLAlchemy reads the tables of an UPDATE ... FROM from.
+        return self.condition._from_objects  # noqa: SLF001 - there is no public name.
+
+
 class IsolatedCompiler(SQLCompiler):
     """A compiler for which a table is only ever the rows of one tenant.
 
@@ -65,13 +90,16 @@ class IsolatedCompiler(SQLCompiler):
         touched_tables: Every table that the statement reads or writes.
         written_tables: Those that it writes.
         holds_text: Whether it holds SQL text, which may touch any table.
+        brings_rows: Whether that text may bring rows of its own.
+        shown_columns: Names of the columns that its rows must have, to show whose they are, where
+            objects are made of them.
+        text_rule: Which SQL text may pass.
     """
 
     plans: ClassVar[Mapping[Table, TablePlan]]
     trusted_elements: ClassVar[frozenset[str]]
     refusals: ClassVar[Refusals]
-    # Whether PostgreSQL filters SQL text, so that it may pass.
-    allows_text: ClassVar[bool]
+    text_rule: ClassVar[TextRule]
 
     def __init__(
         self, dialect: Any, statement: ClauseElement | None, *args: Any, **kw: Any
@@ -80,9 +108,13 @@ class IsolatedCompiler(SQLCompiler):
         self.touched_tables: set[Table] = set()
         self.written_tables: set[Table] = set()
         self.holds_text = False
+        self.brings_rows = False
+        self.shown_columns: frozenset[str] = frozenset()
         if statement is not None:
             self._refuse_foreign_compilers(statement)
         super().__init__(dialect, statement, *args, **kw)
+        if self.brings_rows and self.text_rule is TextRule.ANY:
+            self._refuse_unverifiable_objects(statement)
 
     def _opaque(self, what: str, advice: str, *, reason: str = "opaque_sql") -> OpaqueSQLError:
         error = OpaqueSQLError(
@@ -149,6 +181,10 @@ class IsolatedCompiler(SQLCompiler):
         """Render the condition of an UPDATE, a DELETE or an upsert."""
         return self._condition(element.plan, self.preparer.quote(element.plan.table.name), **kw)
 
+    def visit_stockade_closed_condition(self, element: ClosedCondition, **kw: Any) -> str:
+        """Render a condition in brackets."""
+        return f"({self.process(element.condition, **kw)})"
+
     def _condition(self, plan: TablePlan, name: str, *, depth: int = 1, **kw: Any) -> str:
         if plan.column is not None:
             return f"{name}.{self.preparer.quote(plan.column.name)} = {self._tenant(plan, **kw)}"
@@ -180,11 +216,9 @@ class IsolatedCompiler(SQLCompiler):
         if (
             column.is_literal
             and not is_plain_literal(column.name)
-            and not (self.allows_text and is_filterable(column.name, whole=False))
+            and not self._lets_in(column.name)
         ):
             raise self._opaque("literal_column()", "use a column, a literal() or a bindparam()")
-        if column.is_literal and not is_plain_literal(column.name):
-            self.holds_text = True
         if is_raw_name(column.name):
             raise self._opaque("an unquoted name", "leave out quote=False")
         text = super().visit_column(column, *args, **kw)
@@ -230,7 +264,7 @@ class IsolatedCompiler(SQLCompiler):
                     reason="tenant_changed",
                 )
         if plan.scoped:
-            update_stmt = update_stmt.where(TenantCondition(plan))
+            update_stmt = self._narrow(update_stmt, plan)
         text = super().visit_update(update_stmt, *args, **kw)
         if plan.scoped:
             self._require_target(plan)
@@ -240,7 +274,7 @@ class IsolatedCompiler(SQLCompiler):
         """Render a DELETE of the tenant's rows."""
         plan = self._target(delete_stmt)
         if plan.scoped:
-            delete_stmt = delete_stmt.where(TenantCondition(plan))
+            delete_stmt = self._narrow(delete_stmt, plan)
         return str(super().visit_delete(delete_stmt, *args, **kw))  # type: ignore[no-untyped-call]
 
     def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> str:
@@ -259,8 +293,22 @@ class IsolatedCompiler(SQLCompiler):
             condition: ColumnElement[bool] = TenantCondition(plan)
             present = on_conflict.update_whereclause
             on_conflict = on_conflict._clone()  # noqa: SLF001 - the statement may be shared.
-            on_conflict.update_whereclause = condition if present is None else present & condition
+            on_conflict.update_whereclause = (
+                condition if present is None else self._closed(present) & condition
+            )
         return str(super().visit_on_conflict_do_update(on_conflict, **kw))  # type: ignore[misc]  # The dialect has it.
+
+    def _narrow(self, statement: Any, plan: TablePlan) -> Any:
+        """Return an UPDATE or a DELETE that finds the tenant's rows alone."""
+        given = statement._where_criteria  # noqa: SLF001 - there is no public name.
+        if given and self.text_rule is not TextRule.NONE:
+            statement = statement._clone()  # noqa: SLF001 - the statement may be shared.
+            statement._where_criteria = (self._closed(and_(*given)),)  # noqa: SLF001
+        return statement.where(TenantCondition(plan))
+
+    def _closed(self, condition: Any) -> Any:
+        """Return a condition in brackets where it may hold text: an OR in it must not reach out."""
+        return condition if self.text_rule is TextRule.NONE else ClosedCondition(condition)
 
     def _require_top(self, statement: object, plan: TablePlan) -> None:
         """Refuse a write inside another statement: nobody has seen the values it writes."""
@@ -287,19 +335,37 @@ class IsolatedCompiler(SQLCompiler):
     # Raw SQL inside understood elements.
 
     def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> str:
-        """Refuse SQL text, unless the database filters it."""
-        whole = textclause is self._stockade_statement
-        if not self.allows_text or not is_filterable(textclause.text, whole=whole):
+        """Refuse SQL text, unless it is let in."""
+        if not self._lets_in(textclause.text, whole=textclause is self._whole_text()):
             raise self._opaque("text()", _TEXT_ADVICE)
-        self.holds_text = True
         return str(super().visit_textclause(textclause, *args, **kw))  # type: ignore[no-untyped-call]
 
     def visit_textual_select(self, taf: Any, *args: Any, **kw: Any) -> str:
-        """Refuse SQL text with columns, unless the database filters it."""
-        if not self.allows_text or not is_filterable(taf.element.text, whole=True):
+        """Refuse SQL text with columns, unless it is let in."""
+        if not self._lets_in(taf.element.text, whole=True):
             raise self._opaque("text().columns()", _TEXT_ADVICE)
-        self.holds_text = True
         return str(super().visit_textual_select(taf, *args, **kw))  # type: ignore[no-untyped-call]
+
+    def _whole_text(self) -> object:
+        """Return the text that is the statement, also where the ORM makes objects of its rows."""
+        top: Any = self._stockade_statement
+        return top if isinstance(top, TextClause) else getattr(top, "element", None)
+
+    def _lets_in(self, text: str, *, whole: bool = False) -> bool:
+        """Tell whether SQL text may be rendered, and note that it is."""
+        if not self.text_rule.permits(text, whole=whole):
+            return False
+        self.holds_text = True
+        self.brings_rows = self.brings_rows or whole or brings_rows(text)
+        return True
+
+    def _refuse_unverifiable_objects(self, statement: Any) -> None:
+        """Refuse to make objects of rows that don't show whose they are."""
+        try:
+            self.shown_columns = shown_columns(statement, self.plans)
+        except OpaqueSQLError as error:
+            self.refusals.record(error)
+            raise
 
     def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:
         """Render a function call, unless the function runs SQL of its own."""
@@ -331,18 +397,27 @@ class IsolatedCompiler(SQLCompiler):
         return str(super().visit_custom_op_unary_modifier(element, operator, **kw))  # type: ignore[no-untyped-call]
 
     def _require_plain(self, operator: Any) -> None:
-        if not is_plain_operator(operator.opstring):
+        text = operator.opstring
+        if not is_plain_operator(text) and not self._lets_in_only_raw(text):
             raise self._opaque(
                 "op() with more than one operator", "compose conditions with and_(), or_()"
             )
 
-    def get_statement_hint_text(self, hint_texts: Any) -> str:  # noqa: ARG002
+    def get_statement_hint_text(self, hint_texts: Any) -> str:
         """Refuse hints: their text becomes part of the statement as it is."""
-        raise self._opaque("a statement hint", "leave it out")
+        if not all(self._lets_in_only_raw(text) for text in hint_texts):
+            raise self._opaque("a statement hint", "leave it out")
+        return str(super().get_statement_hint_text(hint_texts))  # type: ignore[no-untyped-call]
 
-    def format_from_hint_text(self, *args: Any) -> str:  # noqa: ARG002
+    def format_from_hint_text(self, sqltext: Any, table: Any, hint: Any, iscrud: Any) -> str:
         """Refuse hints on tables, as on statements."""
-        raise self._opaque("a table hint", "leave it out")
+        if not self._lets_in_only_raw(hint):
+            raise self._opaque("a table hint", "leave it out")
+        return str(super().format_from_hint_text(sqltext, table, hint, iscrud))  # type: ignore[no-untyped-call]
+
+    def _lets_in_only_raw(self, text: str) -> bool:
+        """Tell whether text may pass that is no condition or column of its own."""
+        return self.text_rule is TextRule.ANY and self._lets_in(text)
 
 
 def _tenant_parameter(plan: TablePlan) -> Any:
@@ -379,11 +454,11 @@ def _is_excluded(value: Any, name: str) -> bool:
 
 def isolate_compiler(
     base: type[SQLCompiler],
+    text_rule: TextRule,
     *,
     plans: Mapping[Table, TablePlan],
     trusted_elements: frozenset[str],
     refusals: Refusals,
-    allows_text: bool,
 ) -> type[IsolatedCompiler]:
     """Return a dialect's compiler behind ours, without the visits that are not understood."""
     own = set(vars(IsolatedCompiler))
@@ -394,7 +469,7 @@ def isolate_compiler(
     ]
     namespace: dict[str, Any] = {name: _refuse_visit(name) for name in unknown}
     namespace |= {"plans": plans, "trusted_elements": trusted_elements, "refusals": refusals}
-    namespace["allows_text"] = allows_text
+    namespace["text_rule"] = text_rule
     return type(f"Isolated{base.__name__}", (IsolatedCompiler, base), namespace)
 
 

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from stockade.core.exchange import require_exchange
 from stockade.core.identity import TenantId
 from stockade.errors import ForbiddenError
+from stockade.tenancy.raw import SCOPE_KEY
 
 
 class TenantSessionDependency:
@@ -45,6 +46,7 @@ class TenantSessionDependency:
         if principal is None or not principal.tenant_id:
             raise ForbiddenError(reason="tenancy.no_tenant")
         async with self._factory(principal.tenant_id) as session:
+            session.sync_session.info[SCOPE_KEY] = connection.scope
             watched = nullcontext() if self._watch is None else self._watch(session, connection)
             with watched:
                 yield session

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     CompoundSelect,
     Connection,
     Delete,
+    Dialect,
+    ExecutableDDLElement,
     Insert,
     Select,
     Table,
@@ -35,7 +38,9 @@ from stockade.tenancy.errors import (
     TenantRequiredError,
 )
 from stockade.tenancy.models import TablePlan, TenantBinding
-from stockade.tenancy.opaque import is_filterable
+from stockade.tenancy.opaque import TextRule
+from stockade.tenancy.raw import RawBlock
+from stockade.tenancy.raw_objects import compare_objects, require_shown
 from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.writes import PointedRows, Row, review_write
 
@@ -61,25 +66,67 @@ _Error = TypeVar("_Error", bound=TenancyError)
 Prepared = tuple[Any, Sequence[Row], Row]
 
 
+class IsolatedDialects:
+    """The dialect of an isolated engine, and its twin for blocks that take SQL text.
+
+    A connection uses the one or the other. What the twin has compiled is cached apart, since the
+    dialect is part of the key of SQLAlchemy's cache.
+
+    Args:
+        plain: The dialect.
+        rule: Which text may pass outside of blocks.
+        raw_rule: Which text may pass in a block.
+        make_compiler: Makes the isolated compiler for a rule.
+    """
+
+    def __init__(
+        self,
+        plain: Dialect,
+        rule: TextRule,
+        raw_rule: TextRule,
+        make_compiler: Callable[[TextRule], type[IsolatedCompiler]],
+    ) -> None:
+        self.plain = plain
+        self.rule = rule
+        self.raw_rule = raw_rule
+        self._make_compiler = make_compiler
+        self._raw: Dialect | None = None
+        plain.statement_compiler = make_compiler(rule)
+
+    @property
+    def raw(self) -> Dialect:
+        """The twin.
+
+        It is made late, because a dialect learns what its server can do from the first connection.
+        """
+        if self._raw is None:
+            twin = copy.copy(self.plain)
+            twin.statement_compiler = self._make_compiler(self.raw_rule)
+            self._raw = twin
+        return self._raw
+
+
 class StatementGuard:
     """The listeners of one isolated engine.
 
     Args:
         plans: How each table is isolated.
         refusals: Where refusals are recorded.
-        allows_text: Whether PostgreSQL filters SQL text, so that it may pass.
+        dialects: What the statements of the engine are rendered by.
     """
 
     def __init__(
         self,
         plans: Mapping[Table, TablePlan],
         refusals: Refusals,
-        *,
-        allows_text: bool,
+        dialects: IsolatedDialects,
     ) -> None:
         self._plans = plans
         self._refusals = refusals
-        self._allows_text = allows_text
+        self._dialects = dialects
+        self._plain = dialects.plain
+        self._lets_text_in = dialects.rule is not TextRule.NONE
+        self._lets_ddl_in = dialects.raw_rule is TextRule.ANY
 
     def before_execute(  # noqa: PLR0917 - the signature of the event.
         self,
@@ -99,8 +146,15 @@ class StatementGuard:
             raise self._tenant_required()
         if isinstance(statement, _SAVEPOINTS):
             return statement, multiparams, params
-        if self._allows_text and isinstance(statement, TextClause | TextualSelect):
+        block = binding.raw.find() if binding.raw else None
+        if block is not None:
+            connection.dialect = self._dialects.raw
+        elif connection.dialect is not self._plain:
+            connection.dialect = self._plain
+        if isinstance(statement, TextClause | TextualSelect) and (block or self._lets_text_in):
             # The compiler reads the text.
+            return statement, multiparams, params
+        if isinstance(statement, ExecutableDDLElement) and block and self._lets_ddl_in:
             return statement, multiparams, params
         if not isinstance(statement, _STATEMENTS):
             raise self._opaque(statement, binding)
@@ -129,19 +183,38 @@ class StatementGuard:
         context: Any,  # noqa: ANN401 - an ExecutionContext, or None
         executemany: bool,  # noqa: ARG002, FBT001
     ) -> None:
-        """Let SQL reach the driver only if the isolated compiler rendered it."""
-        if not isinstance(connection.get_execution_options().get(BINDING_OPTION), TenantBinding):
+        """Let SQL reach the driver only if the isolated compiler rendered it, or in a block."""
+        binding = connection.get_execution_options().get(BINDING_OPTION)
+        if not isinstance(binding, TenantBinding):
             raise self._tenant_required()
-        if isinstance(getattr(context, "compiled", None), IsolatedCompiler):
+        compiled: Any = getattr(context, "compiled", None)
+        isolated = isinstance(compiled, IsolatedCompiler)
+        if isolated and not compiled.holds_text:
             return
-        if not (self._allows_text and is_filterable(statement, whole=True)):
-            raise self._refuse(
-                OpaqueSQLError(
-                    "SQL text for the driver is refused on an isolated engine: use the ORM or the "
-                    "Core",
-                    reason="tenancy.driver_sql",
-                )
-            )
+        block = binding.raw.find() if binding.raw else None
+        if isolated:
+            if block is not None:
+                self._let_in(block, connection, statement, context)
+            elif compiled.text_rule is not self._dialects.rule:
+                raise self._driver_sql(binding)
+        elif block is not None and (self._dialects.raw_rule.permits(statement, whole=True)):
+            block.note(statement)
+        elif not self._dialects.rule.permits(statement, whole=True):
+            raise self._driver_sql(binding)
+
+    def _let_in(
+        self,
+        block: RawBlock,
+        connection: Connection,
+        statement: str,
+        context: Any,  # noqa: ANN401
+    ) -> None:
+        compiled = context.compiled
+        block.note(statement)
+        if compiled.brings_rows and compiled.text_rule is TextRule.ANY:
+            compare_objects(block.session)
+            if compiled.shown_columns:
+                require_shown(connection, context, compiled.shown_columns, self._refusals)
 
     def _review(
         self,
@@ -194,10 +267,20 @@ class StatementGuard:
         return self._refuse(
             OpaqueSQLError(
                 f"{type(statement).__name__} is refused on an isolated engine: it can't be "
-                "filtered; use the ORM or the Core, and a plain engine for migrations",
+                "filtered; use the ORM or the Core, and a plain engine for migrations"
+                f"{_hint(binding)}",
                 reason="tenancy.opaque_sql",
             ),
             binding.tenant_id,
+        )
+
+    def _driver_sql(self, binding: TenantBinding) -> OpaqueSQLError:
+        return self._refuse(
+            OpaqueSQLError(
+                "SQL text for the driver is refused on an isolated engine: use the ORM or the "
+                f"Core{_hint(binding)}",
+                reason="tenancy.driver_sql",
+            )
         )
 
     def _tenant_required(self) -> TenantRequiredError:
@@ -213,6 +296,18 @@ class StatementGuard:
         self, error: _Error, tenant_id: TenantId | None = None, table: str | None = None
     ) -> _Error:
         return self._refusals.record(error, table=table, tenant_id=tenant_id)
+
+
+def _hint(binding: TenantBinding) -> str:
+    """Say why an open block has not let something through, if there is one."""
+    if not binding.raw:
+        return ""
+    if binding.raw.find() is not None:
+        return "; the block lets in what row-level security filters, and nothing else"
+    return (
+        "; the open block of unsafe_raw() is not around this: write the with statement in the "
+        "function that runs the SQL"
+    )
 
 
 def enter_again(connection: Connection) -> None:

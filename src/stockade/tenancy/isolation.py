@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, overload
 
 from sqlalchemy import Engine, event
@@ -15,9 +16,11 @@ from stockade.events import EventLog
 from stockade.tenancy.canary import Canary
 from stockade.tenancy.compiler import IsolatedCompiler, isolate_compiler
 from stockade.tenancy.errors import TenantRequiredError
-from stockade.tenancy.guard import StatementGuard, enter_again
+from stockade.tenancy.guard import IsolatedDialects, StatementGuard, enter_again
 from stockade.tenancy.models import TenantBinding
+from stockade.tenancy.opaque import TextRule
 from stockade.tenancy.planning import Base, IsolationPlan, plan_isolation
+from stockade.tenancy.raw import RawRules, declared
 from stockade.tenancy.refusals import Refusals
 from stockade.tenancy.session import TenantObjects, TenantSession
 from stockade.tenancy.settings import TenancySettings
@@ -50,11 +53,16 @@ class Isolation:
         self._settings = settings or TenancySettings()
         self._refusals = Refusals(events)
         self._plan = plan_isolation(bases, self._settings)
-        self._objects = TenantObjects(self._plan.tables, self._refusals)
-        self._installed: list[Engine] = []
         mode = self._settings.row_level_security
+        self._raw_rules = RawRules(
+            events, self._refusals, held="nothing" if mode == "off" else "unverified"
+        )
+        self._objects = TenantObjects(self._plan.tables, self._refusals, self._raw_rules)
+        self._installed: list[Engine] = []
         self._transaction = None if mode == "off" else TenantTransaction(self._settings.role)
-        self._allows_text = mode == "raw_sql"
+        self._rule = TextRule.FILTERABLE if mode == "raw_sql" else TextRule.NONE
+        # Where row-level security is in force, it holds whatever a block lets in.
+        self._raw_rule = TextRule.ANY if mode == "off" else TextRule.FILTERABLE
 
     @property
     def plan(self) -> IsolationPlan:
@@ -92,14 +100,15 @@ class Isolation:
         compiler: type[SQLCompiler] = dialect.statement_compiler
         if issubclass(compiler, IsolatedCompiler):
             raise ConfigurationError("tenancy: the engine is isolated already: install once")
-        dialect.statement_compiler = isolate_compiler(
+        make_compiler = partial(
+            isolate_compiler,
             compiler,
             plans=self._plan.tables,
             trusted_elements=self._settings.trusted_elements,
             refusals=self._refusals,
-            allows_text=self._allows_text,
         )
-        guard = StatementGuard(self._plan.tables, self._refusals, allows_text=self._allows_text)
+        dialects = IsolatedDialects(dialect, self._rule, self._raw_rule, make_compiler)
+        guard = StatementGuard(self._plan.tables, self._refusals, dialects)
         event.listen(sync_engine, "before_execute", guard.before_execute, retval=True)
         event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute)
         if self._transaction is not None:
@@ -149,7 +158,7 @@ class Isolation:
             self._settings.column,
             self._objects,
             transaction=self._transaction,
-            allows_text=self._allows_text,
+            allows_text=self._rule is not TextRule.NONE,
         )
         with self._refusals.planted():
             if isinstance(engine, AsyncEngine):
@@ -158,6 +167,26 @@ class Isolation:
             else:
                 with engine.connect() as plain:
                     canary.prove(plain)
+        if self._transaction is not None:
+            unknown = ", ".join(canary.unknown)
+            self._raw_rules.held = "row-level security" + (unknown and f", but for {unknown}")
+
+    @property
+    def raw_sql_held_by(self) -> str:
+        """What holds the SQL text that blocks of `unsafe_raw` let in.
+
+        It is ``nothing``, ``row-level security``, that with the tables that it does not know, or
+        ``unverified`` before `canary`.
+        """
+        return self._raw_rules.held
+
+    def seal_raw_sql(self) -> None:
+        """Let in nothing but what is declared with `unsafe_raw` until now.
+
+        The application calls it at its start, so that nothing lets SQL text in that was not listed
+        there.
+        """
+        self._raw_rules.seal(declared())
 
     @overload
     def session_factory(self, engine: AsyncEngine) -> TenantSessionFactory: ...

@@ -31,6 +31,11 @@ def upgrade() -> None:
 def downgrade() -> None:
 {downgrade}
 '''
+# One chain of migrations serves both databases: on SQLite there is nothing to put in force, and
+# Stockade does not start there with row-level security on.
+_ONLY_POSTGRESQL: Final = """    if op.get_context().dialect.name != "postgresql":
+        return
+"""
 _NOTE: Final = """
 No policy can look up these foreign keys, since it would read its own table; only sessions of
 Stockade verify them: {columns}.
@@ -69,7 +74,8 @@ def _notes(policies: RowSecurity) -> str:
 def _calls(statements: Iterable[str]) -> str:
     # A colon would be read as a bound parameter.
     lines = (f"    op.execute({_escaped(text)!r})" for text in statements)
-    return "\n".join(lines) or "    pass"
+    found = "\n".join(lines)
+    return f"{_ONLY_POSTGRESQL}{found}" if found else "    pass"
 
 
 def _escaped(statement: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Column, Table
 
 from stockade.core.identity import TenantId
+from stockade.tenancy.raw import RawBlocks
 from stockade.tenancy.transactions import TenantTransaction
 
 
@@ -21,11 +22,13 @@ class TenantBinding:
         parameters: The same tenant in the type of each kind of tenant column, by parameter name.
         transaction: Tells PostgreSQL the tenant in each transaction; None without row-level
             security.
+        raw: The blocks in which its session takes SQL text.
     """
 
     tenant_id: TenantId
     parameters: Mapping[str, object]
     transaction: TenantTransaction | None = None
+    raw: RawBlocks = field(default_factory=RawBlocks)
 
 
 @dataclass(frozen=True, slots=True)

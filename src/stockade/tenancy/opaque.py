@@ -7,6 +7,7 @@ understood; any other, also one that a later SQLAlchemy adds, is refused until s
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Final
 
 from sqlalchemy.sql.elements import quoted_name
@@ -84,6 +85,30 @@ _CALLED: Final = re.compile(r"([A-Za-z_][\w$]*)\"?\s*\(")
 _UNTOUCHABLE: Final = re.compile(r"stockade\.tenant_id|pg_settings|u&[\"']", re.IGNORECASE)
 
 
+# A part that can bring rows of its own: every operation on sets needs one of these words.
+_BRINGING_ROWS: Final = re.compile(r"\b(select|values|table)\b", re.IGNORECASE)
+
+
+class TextRule(Enum):
+    """Which SQL text may pass."""
+
+    NONE = "none"
+    FILTERABLE = "filterable"
+    """What row-level security filters."""
+    ANY = "any"
+
+    def permits(self, text: str, *, whole: bool) -> bool:
+        """Tell whether SQL text may pass.
+
+        Args:
+            text: A statement, or a part of one.
+            whole: Whether it is a statement.
+        """
+        if self is TextRule.FILTERABLE:
+            return is_filterable(text, whole=whole)
+        return self is TextRule.ANY
+
+
 def is_filterable(text: str, *, whole: bool) -> bool:
     """Tell whether row-level security filters SQL text for the very tenant that it was set to.
 
@@ -101,6 +126,11 @@ def is_filterable(text: str, *, whole: bool) -> bool:
         and _COMMENT.search(text) is None
         and not any(is_querying_function(name) for name in _CALLED.findall(text))
     )
+
+
+def brings_rows(text: str) -> bool:
+    """Tell whether a part of a statement may bring rows that no table of it was asked for."""
+    return _BRINGING_ROWS.search(text) is not None
 
 
 def is_understood_visit(name: str) -> bool:

@@ -12,6 +12,7 @@ from stockade.core.identity import TenantId
 from stockade.tenancy.errors import CrossTenantError, OpaqueSQLError
 from stockade.tenancy.guard import BINDING_OPTION
 from stockade.tenancy.models import TablePlan, TenantBinding
+from stockade.tenancy.raw import RawBlocks, RawRules
 from stockade.tenancy.refusals import Refusals
 
 _Object = TypeVar("_Object")
@@ -23,11 +24,15 @@ class TenantObjects:
     Args:
         plans: How each table is isolated.
         refusals: Where refusals are recorded.
+        raw_rules: What there is to say about SQL text.
     """
 
-    def __init__(self, plans: Mapping[Table, TablePlan], refusals: Refusals) -> None:
+    def __init__(
+        self, plans: Mapping[Table, TablePlan], refusals: Refusals, raw_rules: RawRules
+    ) -> None:
         self._plans = plans
         self.refusals = refusals
+        self.raw_rules = raw_rules
         self._attributes: dict[Mapper[Any], tuple[str, str] | None] = {}
 
     def require_own(self, instance: object, binding: TenantBinding, *, stamp: bool = False) -> None:
@@ -92,6 +97,24 @@ class TenantSession(Session):
     def tenant_id(self) -> TenantId:
         """The tenant of the session."""
         return self._stockade_binding.tenant_id
+
+    @property
+    def raw_blocks(self) -> RawBlocks:
+        """The blocks in which the session takes SQL text."""
+        return self._stockade_binding.raw
+
+    @property
+    def raw_rules(self) -> RawRules:
+        """What its isolation has to say about SQL text."""
+        return self._stockade_objects.raw_rules
+
+    def require_own(self, instance: object) -> None:
+        """Return if an object is the tenant's, as far as it shows whose it is.
+
+        Raises:
+            CrossTenantError: It is another tenant's.
+        """
+        self._stockade_objects.require_own(instance, self._stockade_binding)
 
     def get_bind(self, *args: Any, **kw: Any) -> Engine | Connection:  # noqa: ANN401
         """Return the isolated engine.
@@ -160,7 +183,7 @@ class TenantSession(Session):
                 "object is",
                 reason="tenancy.unverifiable_object",
             )
-        self._stockade_objects.require_own(instance, self._stockade_binding)
+        self.require_own(instance)
 
     def _refuse_opaque(self, message: str, *, reason: str) -> OpaqueSQLError:
         error = OpaqueSQLError(message, reason=reason)
@@ -169,13 +192,23 @@ class TenantSession(Session):
 
 @event.listens_for(TenantSession, "after_begin")
 def _bind_connection(
-    session: TenantSession, _transaction: SessionTransaction, connection: Connection
+    session: TenantSession, transaction: SessionTransaction, connection: Connection
 ) -> None:
     """Tell the connection whose it is, before it runs anything for the session."""
     # Whatever way the connection came, one of another engine gets no tenant.
     session._require_home(connection)  # noqa: SLF001 - same module.
     binding = session._stockade_binding  # noqa: SLF001 - same module.
-    connection.execution_options(**{BINDING_OPTION: binding})
+    present = connection.get_execution_options().get(BINDING_OPTION)
+    if present is not None and present.tenant_id != binding.tenant_id:
+        raise session._refuse_opaque(  # noqa: SLF001 - same module.
+            "a tenant's session was to use the connection of another tenant's: each takes its own",
+            reason="tenancy.foreign_connection",
+        )
+    if present is not binding:
+        connection.execution_options(**{BINDING_OPTION: binding})
+    elif transaction.nested:
+        # What is set for a transaction holds in its savepoints, and after they are rolled back.
+        return
     if binding.transaction is not None:
         session._require_transaction(connection)  # noqa: SLF001 - same module.
         binding.transaction.enter(connection, binding.tenant_id)
@@ -184,7 +217,7 @@ def _bind_connection(
 @event.listens_for(TenantSession, "before_attach")
 def _check_object(session: TenantSession, instance: object) -> None:
     """Keep objects that another session loaded for another tenant out of the identity map."""
-    session._stockade_objects.require_own(instance, session._stockade_binding)  # noqa: SLF001
+    session.require_own(instance)
 
 
 @event.listens_for(TenantSession, "before_flush")

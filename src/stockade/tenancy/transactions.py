@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import DBAPIError
+
+from stockade.tenancy.beginning import begin_with
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,6 +21,8 @@ TENANT_VARIABLE: Final = "stockade.tenant_id"
 # LOCAL would take no parameters.
 _SET_TENANT: Final = f"SELECT set_config('{TENANT_VARIABLE}', {{}}, true)"
 _SET_BOTH: Final = f"{_SET_TENANT}, set_config('role', {{}}, true)"
+# What needs no quoting in any encoding or setting of the server. Others are passed as parameters.
+_is_plain: Final = re.compile(r"[A-Za-z0-9_.:@-]{1,200}", re.ASCII).fullmatch
 # How drivers write parameters, by the name that DB-API has for it.
 _MARKS: Final[dict[str, Callable[[int], str]]] = {
     "format": lambda _: "%s",
@@ -40,17 +45,28 @@ class TenantTransaction:
     def enter(self, connection: Connection, tenant_id: TenantId) -> None:
         """Set tenant and role for the transaction that has just begun.
 
-        It goes to the driver directly: it is one round trip in each transaction, and no statement
-        of the application's.
+        It goes to the driver directly, as it is no statement of the application's, and with the
+        driver's own BEGIN if that was not sent yet.
 
         Raises:
             DBAPIError: The database is away, or the role is not granted.
         """
         values = (tenant_id,) if self.role is None else (tenant_id, self.role)
-        mark = _MARKS[connection.dialect.paramstyle]
-        marks = [mark(number) for number in range(1, len(values) + 1)]
-        statement = (_SET_TENANT if self.role is None else _SET_BOTH).format(*marks)
-        run_below(connection, statement, values)
+        statement = _SET_TENANT if self.role is None else _SET_BOTH
+        try:
+            if all(map(_is_plain, values)):
+                literals = [f"'{value}'" for value in values]
+                if begin_with(connection, statement.format(*literals)):
+                    return
+            mark = _MARKS[connection.dialect.paramstyle]
+            marks = [mark(number) for number in range(1, len(values) + 1)]
+            run_below(connection, statement.format(*marks), values)
+        except Exception:
+            raise
+        except BaseException as error:
+            # Cut off in between, nobody knows whether the transaction has begun, or whose it is.
+            connection.invalidate(error)
+            raise
 
 
 def run_below(

@@ -92,6 +92,22 @@ def verify_row_security(
     return str(role)
 
 
+def find_unknown(connection: Connection, plans: Mapping[Table, TablePlan]) -> list[str]:
+    """Return the tables that SQL text of the role in use could reach, and isolation does not know.
+
+    Args:
+        connection: Its transaction has begun, and has taken on the role of the tenants.
+        plans: How each table is isolated.
+    """
+    relations = [_Relation(*row) for row in run_below(connection, _RELATIONS)]
+    known = {found.place for plan in plans.values() if (found := _find(plan.table, relations))}
+    return sorted(
+        f"{each.schema}.{each.name}"
+        for each in relations
+        if each.usable and each.place not in known
+    )
+
+
 def _find(table: Table, relations: list[_Relation]) -> _Relation | None:
     return next(
         (

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi import Path as PathParameter
+from pydantic import BaseModel
 from sqlalchemy import select
 
-from stockade import ObjectAccess
+from stockade import ObjectAccess, require_role
 from stockade.authentication import Account
-from stockade.authorization import decide
+from stockade.authorization import decide, visible_to
 from stockade.core import Policy, Principal, TenantId, UserId, UserType
 from stockade.core.acting import ACTING
 from stockade.core.identity import AuthenticationMethod
@@ -195,7 +196,44 @@ def support(guarded: Guarded) -> FastAPI:
             assert masked.actor == "root"
             return found
 
+    @app.get("/{tenant}/{email}/salary")
+    async def salary(
+        tenant: Annotated[str, PathParameter(max_length=36)],
+        email: Annotated[str, PathParameter(max_length=100)],
+        crossing: Annotated[TenantCrossing, Depends(guarded.stockade.cross_tenant)],
+    ) -> Person:
+        async with crossing.as_account(email, TenantId(tenant), reason=WHY):
+            return Person(salary=1)
+
+    @app.get("/salary")
+    async def own_salary(
+        _crossing: Annotated[TenantCrossing, Depends(guarded.stockade.cross_tenant)],
+    ) -> Person:
+        return Person(salary=1)
+
     return app
+
+
+class Person(BaseModel):
+    salary: Annotated[int | None, visible_to(require_role("admin"))] = None
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/acme/ana@example.com/salary", {}),
+        ("/acme/ada@example.com/salary", {"salary": 1}),
+        ("/salary", {"salary": 1}),
+    ],
+)
+def test_an_answer_is_masked_as_for_the_account(
+    guarded: Guarded, path: str, seen: dict[str, int]
+) -> None:
+    """It is serialized after the handler has left the block; the next request is its own again."""
+    with guarded.serve(support(guarded)) as client:
+        for _ in range(2):
+            assert client.get(path, headers=guarded.headers(ROOT)).json() == seen
+        assert client.get("/salary", headers=guarded.headers(ROOT)).json() == {"salary": 1}
 
 
 @pytest.mark.parametrize(
@@ -247,5 +285,6 @@ async def test_nobody_acts_as_another_super_admin(tmp_path: Path) -> None:
         assert not decide(fresh, acting.principal, now=FrozenClock().now()).granted
         with pytest.raises(ForbiddenError):
             require_super_admin(acting.principal)
-    assert ACTING.get() is None
+    assert ACTING.get() is acting.principal
+    ACTING.set(None)
     await guarded.stockade._databases.close()

@@ -1,5 +1,6 @@
 """An object that a path names is loaded, isolated and checked in one step."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from stockade import Stockade
 from stockade.errors import ConfigurationError
+from stockade.validation import Identifier
 from tests.unit.storage.guarded import (
     ADA,
     ANA,
@@ -56,6 +58,18 @@ def application(stockade: Stockade) -> FastAPI:
     async def comment(found: Annotated[Comment, Depends(stockade.load(Comment, "key"))]) -> str:
         return found.author
 
+    @app.get("/notes/{note_id}/comments/{key}")
+    async def nested(
+        found: Annotated[Comment, Depends(stockade.load(Comment, "key", within="note_id"))],
+    ) -> str:
+        return found.author
+
+    @app.get("/ids/{page_id}")
+    async def identified(
+        found: Annotated[Page, Depends(stockade.load(Page, "page_id", key=Identifier))],
+    ) -> str:
+        return found.body
+
     @app.get("/pages/{page_id}")
     async def page(found: Annotated[Page, Depends(stockade.load(Page, "page_id"))]) -> str:
         return found.body
@@ -80,6 +94,15 @@ def application(stockade: Stockade) -> FastAPI:
         (ANA, f"/comments/{str(KEY).upper()}", 200),
         (BEN, f"/comments/{KEY}", 404),
         (EVE, f"/comments/{KEY}", 404),
+        (ANA, f"/notes/1/comments/{KEY}", 200),
+        (ANA, f"/notes/2/comments/{KEY}", 404),
+        (ANA, f"/notes/3/comments/{KEY}", 404),
+        (ANA, f"/notes/01/comments/{KEY}", 404),
+        (ANA, f"/notes/+1/comments/{KEY}", 404),
+        (ANA, f"/notes/1%20/comments/{KEY}", 404),
+        (ANA, f"/notes/None/comments/{KEY}", 404),
+        (BEN, f"/notes/1/comments/{KEY}", 404),
+        (ANA, "/ids/fine", 200),
         (ANA, "/pages/fine", 200),
         (EVE, "/pages/fine", 404),
         (ANA, "/pages/Fine", 404),
@@ -115,6 +138,8 @@ def test_who_reads_what(guarded: Guarded, account: Any, path: str, status: int) 
         "/comments/1",
         "/pages/" + "a" * 37,
         "/pages/fine%0A",
+        "/ids/fine.",
+        "/ids/fine'",
     ],
 )
 def test_a_key_has_one_spelling(guarded: Guarded, path: str) -> None:
@@ -217,6 +242,25 @@ async def test_a_wrong_name_stops_the_start(
     app.include_router(router)
     guarded.stockade.install(app)
     with pytest.raises(ConfigurationError):
+        await guarded.stockade.start()
+    await guarded.stockade.stop()
+
+
+@pytest.mark.parametrize("within", ["page_id", "note", "author", "comments", "hidden()"])
+async def test_a_parent_that_is_not_there_stops_the_start(tmp_path: Path, within: str) -> None:
+    """What an object is compared with is a parameter of the path and a column of the model."""
+    import anyio.to_thread
+
+    guarded = await anyio.to_thread.run_sync(Guarded, tmp_path)
+    app = FastAPI()
+    loader = guarded.stockade.load(Comment, "key", within=within)
+
+    @app.get("/notes/{note}/{comments}/{key}")
+    async def read(found: Annotated[Comment, Depends(loader)]) -> str:
+        return found.author
+
+    guarded.stockade.install(app)
+    with pytest.raises(ConfigurationError, match=re.escape(within)):
         await guarded.stockade.start()
     await guarded.stockade.stop()
 

@@ -12,6 +12,7 @@ from stockade.core.identity import AuthenticationMethod
 from stockade.errors import ForbiddenError, InvalidInputError, NotFoundError
 from stockade.storage.sql.access import ObjectAccess
 from stockade.storage.sql.watching import WATCH_KEY
+from stockade.tenancy.raw import SCOPE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -116,7 +117,8 @@ class TenantCrossing:
     ) -> AsyncIterator[ActingAs]:
         """Act as an account in one of its tenants: with its roles, its rules, its masks.
 
-        Nobody acts as another super administrator. The request stays the super administrator's.
+        Nobody acts as another super administrator. The request stays the super administrator's, and
+        its answer is masked as for the account.
 
         Args:
             email: Address of the account.
@@ -143,11 +145,10 @@ class TenantCrossing:
             "authorization.impersonated", tenant_id, reason, within, subject=subject.user_id
         )
         async with opened as session:
-            acting = ACTING.set(subject)
-            try:
-                yield ActingAs(subject, session, ObjectAccess(subject, self._watch))
-            finally:
-                ACTING.reset(acting)
+            # For the rest of the request, and no shorter: the answer, which holds what the account
+            # sees, is serialized after the handler has left this block. The gate takes it away.
+            ACTING.set(subject)
+            yield ActingAs(subject, session, ObjectAccess(subject, self._watch))
 
     @asynccontextmanager
     async def _open(
@@ -160,7 +161,7 @@ class TenantCrossing:
             details = {"tenant": tenant_id, "why": reason, "until": until.isoformat(), **more}
             self._events.emit(event, scope=self._scope, reason=event, details=details)
             box = TimeBox(until, self._clock, self._watch)
-            session.sync_session.info[WATCH_KEY] = box
+            session.sync_session.info |= {WATCH_KEY: box, SCOPE_KEY: self._scope}
             try:
                 yield session
             finally:

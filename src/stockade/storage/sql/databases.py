@@ -92,6 +92,12 @@ class Databases:
         if factory is not None and self._isolation is not None and self._tenant_engine is not None:
             async with store_errors():
                 await self._isolation.canary(self._tenant_engine)
+            self._isolation.seal_raw_sql()
+
+    @property
+    def raw_sql_held_by(self) -> str:
+        """What holds the SQL text that blocks of `unsafe_raw` let in."""
+        return "nothing" if self._isolation is None else self._isolation.raw_sql_held_by
 
     def _make_factory(self) -> TenantSessionFactory | None:
         bases = self.find_bases()

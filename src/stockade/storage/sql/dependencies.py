@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
 
 from fastapi import Depends, Path
+from sqlalchemy import inspect as mapper_of
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.interfaces import ORMOption
 from starlette.requests import HTTPConnection
@@ -172,6 +173,8 @@ class ObjectLoader(Generic[_Model]):
         parameter: Name of the path parameter that holds its key.
         action: What the caller wants with it.
         lock: Whether the row stays as it was checked until the transaction ends.
+        within: Path parameter and attribute that say which object it belongs to, if any.
+        key: Type of the path parameter; that of the model's key unless given.
         options: Options of the query, such as ``selectinload``.
         session: The dependency that gives the session.
         watches: Makes the watch of a request.
@@ -187,6 +190,8 @@ class ObjectLoader(Generic[_Model]):
         *,
         action: str,
         lock: bool,
+        within: str | None,
+        key: Any,  # noqa: ANN401 - an annotation
         options: Sequence[LoadOption],
         session: Callable[..., Any],
         watches: Watches,
@@ -194,20 +199,22 @@ class ObjectLoader(Generic[_Model]):
         self.model = model
         self.parameter = parameter
         self.action = action
+        self.within = within
         self._lock = lock
         self._options = tuple(options)
         self._watches = watches
-        key: Any = Annotated[key_type_of(model), Path()]
+        own_key = key_type_of(model)
+        kind: Any = Annotated[own_key if key is None else key, Path()]
         kinds: tuple[tuple[str, Any], ...] = (
             ("connection", HTTPConnection),
             ("session", Annotated[AsyncSession, Depends(session)]),
-            (parameter, key),
+            (parameter, kind),
         )
         # FastAPI reads the parameters of a dependency from its signature.
         self.__signature__ = inspect.Signature(
             [
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
-                for name, kind in kinds
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
+                for name, annotation in kinds
             ]
         )
         origin = f"load({model.__name__}, {action})"
@@ -234,12 +241,20 @@ class ObjectLoader(Generic[_Model]):
             with_for_update=True if self._lock else None,
             options=self._options,
         )
-        if found is None:
+        if found is None or not self._is_within(found, connection):
             if exchange.watch is not None:
                 exchange.watch.answer_for(self.model)
             raise NotFoundError(reason="authorization.object_missing")
         access.require(self.action, found)
         return found
+
+    def _is_within(self, found: _Model, connection: HTTPConnection) -> bool:
+        """Tell whether the object belongs to the one that the path names before it."""
+        if self.within is None:
+            return True
+        parent: object = getattr(found, self.within)
+        # As texts: what a converter of the path has read is compared by its one spelling.
+        return parent is not None and str(parent) == str(connection.path_params[self.within])
 
     def problems(self, template: str) -> list[str]:
         """Return what is wrong with the loader on a route, a line for each.
@@ -247,16 +262,23 @@ class ObjectLoader(Generic[_Model]):
         Args:
             template: Path template of the route.
         """
-        found = []
-        if not re.search(r"\{" + re.escape(self.parameter) + r"(?::\w+)?\}", template):
+        name = self.model.__name__
+        named = [self.parameter, *([] if self.within is None else [self.within])]
+        found = [
+            f"load({name}) reads {parameter}, which the path does not have: name the parameter of"
+            " the path"
+            for parameter in named
+            if not re.search(r"\{" + re.escape(parameter) + r"(?::\w+)?\}", template)
+        ]
+        if self.within is not None and self.within not in mapper_of(self.model).column_attrs:
             found.append(
-                f"load({self.model.__name__}) reads {self.parameter}, which the path does not have:"
-                " name the parameter of the path"
+                f"load({name}) compares {self.within}, which the model does not have: name the path"
+                " parameter after the column that points to the parent"
             )
         if find_rule(self.model, self.action) is None:
             found.append(
-                f"{self.model.__name__} has no rule for {self.action}: write one with"
-                f' @policy({self.model.__name__}, "{self.action}")'
+                f"{name} has no rule for {self.action}: write one with"
+                f' @policy({name}, "{self.action}")'
             )
         return found
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from stockade.authorization.objects import READ, is_guarded, owners_of
 from stockade.errors import UncheckedObjectError
+from stockade.tenancy.compiler import IsolatedCompiler
 from stockade.tenancy.session import TenantSession
 
 if TYPE_CHECKING:
@@ -91,9 +92,10 @@ class Watch:
         """Note SQL text that is about to run: it may touch every guarded model.
 
         Raises:
-            UncheckedObjectError: It is no plain SELECT, and not every guarded model was checked.
+            UncheckedObjectError: It is no single plain SELECT, and not every guarded model was
+                checked.
         """
-        reads = statement.lstrip()[:6].upper() == "SELECT"
+        reads = statement.lstrip()[:6].upper() == "SELECT" and ";" not in statement
         self.touch(self._guards, () if reads else self._guards)
 
     def require_approved(self, instance: object) -> None:
@@ -155,8 +157,8 @@ def _look(  # noqa: PLR0917 - the signature of the event.
     watch = connection.get_execution_options().get(WATCH_KEY)
     if watch is not None:
         compiled = context.compiled
-        if compiled is None or compiled.holds_text:
-            # Row-level security lets SQL text in, and nothing here reads it.
+        if not isinstance(compiled, IsolatedCompiler) or compiled.holds_text:
+            # Row-level security or a block of unsafe_raw() lets it in, and nothing here reads it.
             watch.touch_text(statement)
         else:
             watch.touch(compiled.touched_tables, compiled.written_tables)
