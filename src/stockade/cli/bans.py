@@ -11,7 +11,8 @@ import typer
 
 from stockade.cli.limits import open_limit_store
 from stockade.cli.loops import run
-from stockade.cli.output import make_console, printable
+from stockade.cli.output import make_console
+from stockade.core.printing import printable
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:

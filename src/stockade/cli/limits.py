@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stockade.cli.loops import run
-from stockade.cli.output import Form, FormOption, make_console, printable
+from stockade.cli.output import Form, FormOption, make_console
+from stockade.core.printing import printable
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -41,14 +41,3 @@ def print_error(message: str) -> None:
     """Write each problem of a message as one line on standard error."""
     for line in message.splitlines() or [""]:
         print(f"{PROGRAM}: {line}", file=sys.stderr)  # noqa: T201 - the command line's own output
-
-
-def printable(text: str) -> str:
-    r"""Write what moves the cursor, colours or turns a line of a terminal as an escape.
-
-    >>> print(printable("\x1b[2Jgone\u202e"))
-    \x1b[2Jgone\u202e
-    """
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )

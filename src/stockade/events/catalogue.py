@@ -205,6 +205,7 @@ _KINDS = (
         logging.WARNING,
         "An address or a caller was refused again and again and is banned for a while.",
     ),
+    EventKind("rate_limiting.ban_lifted", logging.WARNING, "Somebody ended a ban."),
     EventKind(
         "rate_limiting.refusals_lost",
         logging.ERROR,
