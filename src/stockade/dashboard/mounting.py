@@ -69,16 +69,20 @@ def mount(
         renderer=renderer,
         fresh=require_fresh(settings.fresh),
     )
-    router = APIRouter(prefix=renderer.path, include_in_schema=False)
-    closed = APIRouter(dependencies=[Depends(require_role(UserType.SUPER_ADMIN))])
+    opened = APIRouter(prefix=renderer.path, include_in_schema=False)
+    add_sign_in(opened, sources)
+    _add_style(opened, renderer)
+    closed = APIRouter(
+        prefix=renderer.path,
+        include_in_schema=False,
+        dependencies=[Depends(require_role(UserType.SUPER_ADMIN))],
+    )
     for page in PAGES:
         page.add(closed, sources)
-    router.include_router(closed)
-    add_sign_in(router, sources)
-    _add_style(router, renderer)
-    app.include_router(router)
-    # Before a route of the application that catches all paths.
-    app.router.routes.insert(0, app.router.routes.pop())
+    for router in (opened, closed):
+        app.include_router(router)
+        # Before a route of the application that catches all paths.
+        app.router.routes.insert(0, app.router.routes.pop())
     app.add_middleware(RefusalPagesMiddleware, renderer=renderer)
 
 

@@ -98,8 +98,8 @@ class Renderer:
         principal = None if exchange is None else exchange.principal
         base = self.base(scope)
         text = self._environment.get_template(template).render(
-            base=base,
-            style=f"{base}/static/{self.style_name}",
+            url_for=f"{base}{{}}".format,
+            style=self.style_name,
             page=page,
             navigation=self._navigation,
             principal=principal if principal is not None and principal.is_super_admin else None,
