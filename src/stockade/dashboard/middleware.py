@@ -7,9 +7,8 @@ what to do. It stands inside of the wall and changes no decision.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 
 from stockade.core.problems import CONTENT_TYPE
@@ -79,13 +78,16 @@ class RefusalPagesMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call what is inside; a problem that it answers with becomes a page."""
-        if scope["type"] != "http" or not self._is_ours(get_route_path(scope)):
+        if scope["type"] != "http" or not self._is_ours(scope):
             await self._app(scope, receive, send)
             return
         answer = _Answer(self._renderer, scope, receive, send)
         await self._app(scope, receive, answer.send)
 
-    def _is_ours(self, path: str) -> bool:
+    def _is_ours(self, scope: Scope) -> bool:
+        root: str = scope.get("root_path", "")
+        whole: str = scope["path"]
+        path = whole.removeprefix(root) if whole.startswith(f"{root}/") else whole
         return path == self._path or path.startswith(self._below)
 
 
@@ -114,7 +116,7 @@ class _Answer:
 
     async def _show(self, start: Message) -> None:
         status: int = start["status"]
-        problem = json.loads(self._body)
+        problem = _read(self._body)
         headers = MutableHeaders(raw=list(start["headers"]))
         for name in _REPLACED:
             del headers[name]
@@ -132,3 +134,11 @@ class _Answer:
             )
         page.raw_headers += [pair for pair in headers.raw if pair[0] not in dict(page.raw_headers)]
         await page(self._scope, self._receive, self._send)
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:  # It is longer than what is kept of it.
+        return {}
+    return found if isinstance(found, dict) else {}

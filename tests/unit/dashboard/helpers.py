@@ -44,7 +44,7 @@ def make_account(role: str, email: str = "") -> Account:
     )
 
 
-def make_settings(**more: Any) -> Settings:
+def make_settings(**more: Any) -> Settings:  # noqa: ANN401 - any setting
     """Make settings with the dashboard on."""
     return Settings(
         **{
@@ -82,7 +82,7 @@ class Site:
         return [event.name for event in self.sink]
 
 
-def make_site(**more: Any) -> Site:
+def make_site(**more: Any) -> Site:  # noqa: ANN401 - any setting
     """Make an application with a dashboard, and accounts of every kind."""
     sink = MemorySink()
     accounts = [ROOT, *map(make_account, ("admin", "owner", "member"))]

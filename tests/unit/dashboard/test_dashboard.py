@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from importlib import resources
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 from jinja2 import FileSystemLoader
@@ -170,6 +171,16 @@ async def test_not_everybody_is_banned(site: Site, subject: str) -> None:
         assert "rate_limiting.ban_started" not in site.names()
 
 
+@pytest.mark.parametrize("subject", ["user:root", "ip:192.0.2.1"])
+async def test_nobody_shuts_himself_out(site: Site, subject: str) -> None:
+    """A super administrator bans neither the own account nor the own address."""
+    async with site.browser() as root:
+        form = {"subject": subject, "minutes": "5", "why": "a slip"}
+        answer = await root.post("/ops/bans", data=form)
+        assert (answer.status_code, "That is you" in answer.text) == (422, True)
+        assert (await root.get("/ops/bans")).status_code == 200
+
+
 async def test_an_action_needs_a_fresh_sign_in() -> None:
     """An old session reads, and has to sign in again before it changes anything."""
     site = make_site(dashboard={"path": "/ops", "fresh": timedelta(minutes=1)})
@@ -245,9 +256,7 @@ async def test_reasons_are_shown_as_text(site: Site) -> None:
     async with site.browser() as root:
         for _ in range(4):
             await root.get(f"/{HOSTILE}")
-        site.stockade._limits.refusals.note(
-            [f"{{user:{HOSTILE}\x1b[2J\u202e}}"], Outcome.REFUSED
-        )
+        site.stockade._limits.refusals.note([f"{{user:{HOSTILE}\x1b[2J\u202e}}"], Outcome.REFUSED)
         for path in PAGES:
             page = (await root.get(path)).text
             assert "<script" not in page
@@ -261,9 +270,7 @@ async def test_reasons_are_shown_as_text(site: Site) -> None:
         assert "the load balancer asks" in overview
 
 
-async def test_a_store_that_is_away_is_a_page(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_store_that_is_away_is_a_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says so with its status, and shows nothing of the error."""
 
     async def fail(*_: object, **__: object) -> None:
@@ -305,6 +312,28 @@ async def test_a_dry_run_is_apart() -> None:
     await site.stockade.stop()
 
 
+async def test_below_a_root_path(site: Site) -> None:
+    """Behind a proxy that serves the application below a path, links and refusals have it."""
+    transport = httpx2.ASGITransport(app=site.app, root_path="/api")
+    async with httpx2.AsyncClient(transport=transport, base_url="https://testserver") as client:
+        for path in ("/api/ops", "/ops"):
+            answer = await client.get(path)
+            assert answer.status_code == 401
+            assert 'action="/api/ops/sign-in"' in answer.text
+        form = {"email": ROOT.email, "password": PASSWORD}
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        answer = await client.post("/api/ops/sign-in", data=form, headers=headers)
+        assert answer.headers["location"] == "/api/ops"
+
+
+async def test_other_paths_keep_their_problems(site: Site) -> None:
+    """A refusal of the application itself stays what it is."""
+    async with site.browser(None) as nobody:
+        for path in ("/notes", "/opsy", "/ops-else"):
+            answer = await nobody.get(path)
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
 async def test_it_is_off_unless_asked_for() -> None:
     """Without the setting there is no route of it."""
     site = make_site(dashboard={})
@@ -313,9 +342,7 @@ async def test_it_is_off_unless_asked_for() -> None:
     await site.stockade.stop()
 
 
-@pytest.mark.parametrize(
-    "more", [{"authentication": {"cookies": False}}], ids=["cookies are off"]
-)
+@pytest.mark.parametrize("more", [{"authentication": {"cookies": False}}], ids=["cookies are off"])
 def test_what_can_not_be_served_stops_the_start(more: dict[str, object]) -> None:
     """One line says what to do."""
     with pytest.raises(ConfigurationError, match="STOCKADE_AUTHENTICATION__COOKIES"):
@@ -339,7 +366,9 @@ def test_without_jinja_the_start_stops_with_one_line() -> None:
         "try:\n    Stockade(Settings(dashboard={'path': '/ops'}, **settings)).install(FastAPI())\n"
         "except Exception as error:\n    print(type(error).__name__, error)"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert ran.stdout.startswith("ConfigurationError the dashboard needs Jinja2: pip install")
     assert len(ran.stdout.splitlines()) == 1
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from stockade.core.exchange import require_exchange
 from stockade.core.printing import printable
 from stockade.dashboard.rendering import HEADERS
 from stockade.rate_limiting.keys import address_key, user_key
@@ -24,6 +25,7 @@ _NOBODY: Final = (
     "Name an address (ip:192.0.2.7), a network of IPv6 (ip:2001:db8:7::/64) or a caller (user:7)."
     " This machine, trusted proxies and wider networks are never banned."
 )
+_OWN: Final = "That is you: nobody could lift the ban from here."
 _NO_REASON: Final = "Say why; the event has it."
 _LONGEST: Final = 43_200
 
@@ -70,6 +72,8 @@ class BansPage:
         named = name_subject(subject, self._prefix)
         if named is None or not bans.may_ban(named):
             return await self._show(request, problem=_NOBODY, status=422, **typed)
+        if named in self._own_names(request):
+            return await self._show(request, problem=_OWN, status=422, **typed)
         if not why.strip():
             return await self._show(request, problem=_NO_REASON, status=422, **typed)
         ban = await bans.add(named, minutes * 60)
@@ -102,6 +106,11 @@ class BansPage:
             details={"subject": subject},
         )
         return self._go_back(request, "lifted")
+
+    def _own_names(self, request: Request) -> set[str]:
+        exchange = require_exchange(request.scope)
+        own = {address_key(exchange.client, self._prefix)}
+        return own if exchange.principal is None else own | {user_key(exchange.principal.user_id)}
 
     async def _show(
         self,

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from stockade.dashboard.interfaces import Sources
     from stockade.gate.plans import Plan
 
+_WORDS = {
+    Access.PUBLIC: "Open to all",
+    Access.DOCS: "API docs",
+    Access.PRINCIPAL: "For callers",
+    Access.CLOSED: "Closed",
+}
 _MARKED = {
     "closed_for_want_of_a_policy": "Routes that are closed because they have no policy",
     "unbounded_input": "Input that may be of any size",
@@ -40,7 +46,7 @@ def add_overview(router: APIRouter, sources: Sources) -> None:
             "overview.html",
             environment=found.get("environment", ""),
             routes=len(plans),
-            counted=[(access.value, number) for access, number in counted.items() if number],
+            counted=[(_WORDS[access], number) for access, number in counted.items() if number],
             off=[each for each in found.get("off", "").split(", ") if each],
             rows=found.get("row_level_security", ""),
             marked=[(text, found[name]) for name, text in _MARKED.items() if found.get(name)],
