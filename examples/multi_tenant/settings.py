@@ -7,7 +7,9 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from utils.permissions import AUTHORIZATION
 
 from stockade import Settings
 
@@ -18,18 +20,18 @@ def load_settings() -> Settings:
     """Read the settings; without an environment, everything runs inside of this process.
 
     Without DATABASE_URL the rows are in a temporary SQLite file that goes away with the process,
-    and without REDIS_URL the limits are counted in memory.
+    and without REDIS_URL the limits are counted in memory. On PostgreSQL, row-level security is the
+    second wall between the companies.
     """
-    embedded: dict[str, str] = {}
-    if not _is_set("STOCKADE_ENVIRONMENT"):
-        embedded["environment"] = "local"
-    if not _is_set("STOCKADE_DATABASE_URL", "DATABASE_URL"):
-        embedded["database_url"] = f"sqlite:///{_temporary_folder() / 'notes.sqlite3'}"
-    return Settings(**embedded)
-
-
-def _is_set(*names: str) -> bool:
-    return any(os.environ.get(name) for name in names)
+    chosen: dict[str, Any] = {"authorization": AUTHORIZATION}
+    if not os.environ.get("STOCKADE_ENVIRONMENT"):
+        chosen["environment"] = "local"
+    url = os.environ.get("STOCKADE_DATABASE_URL") or os.environ.get("DATABASE_URL")
+    if not url:
+        chosen["database_url"] = f"sqlite:///{_temporary_folder() / 'notes.sqlite3'}"
+    elif url.startswith("postgres") and not os.environ.get("STOCKADE_TENANCY__ROW_LEVEL_SECURITY"):
+        chosen["tenancy"] = {"row_level_security": "on"}
+    return Settings(**chosen)
 
 
 def _temporary_folder() -> Path:

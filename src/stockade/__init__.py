@@ -9,7 +9,7 @@ from stockade.authorization import (
     require_permission,
     require_role,
 )
-from stockade.authorization.dependencies import unchecked
+from stockade.authorization.dependencies import require_engine, unchecked
 from stockade.core.dependencies import current_principal, optional_principal
 from stockade.core.identity import Principal
 from stockade.gate.dependencies import body_limit, public
@@ -35,6 +35,7 @@ __all__ = [
     "require_admin_role",
     "require_all",
     "require_any",
+    "require_engine",
     "require_fresh",
     "require_permission",
     "require_role",

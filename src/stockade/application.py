@@ -5,15 +5,18 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from anyio import to_thread
+
 from stockade.authentication.browsers import CrossSiteGuard
 from stockade.authorization import permissions_of
+from stockade.authorization.engines.starting import PolicyEngines
 from stockade.authorization.routes import make_tenants_router
 from stockade.core.clock import SystemClock
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
-from stockade.gate.explaining import explain_route
+from stockade.gate.explaining import explain_route, find_plan
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
 from stockade.gate.proofs import prove_authentication, prove_limits, prove_sanitization
@@ -26,6 +29,7 @@ from stockade.storage.sql.dependencies import (
     ObjectLoader,
     Watches,
 )
+from stockade.storage.sql.explaining import explain_objects
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.wiring.accounts import AccountWiring
 from stockade.wiring.dashboard import mount_dashboard
@@ -37,7 +41,7 @@ from stockade.wiring.sign_in import SignInStores, SignInWiring
 from stockade.wiring.tenants import TenantWiring, find_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fastapi import APIRouter, FastAPI
     from starlette.applications import Starlette
@@ -57,7 +61,7 @@ if TYPE_CHECKING:
     )
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.models import Session
-    from stockade.authorization.explaining import Explanation
+    from stockade.authorization.explaining import Explanation, Step
     from stockade.authorization.interfaces import InvitationHook
     from stockade.authorization.routes import TenantServices
     from stockade.core.clock import Clock
@@ -206,6 +210,7 @@ class Stockade:
             events=self.events,
             clock=self._clock,
         )
+        self._engines = PolicyEngines(settings.authorization, self.events)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
         self._found: dict[str, str] = {}
@@ -387,6 +392,26 @@ class Stockade:
         settings, now = self.settings.authorization, self._clock.now()
         return explain_route(self.plans(), route, principal, settings=settings, now=now)
 
+    async def explain_objects(
+        self, principal: Principal, route: str, parameters: Mapping[str, str]
+    ) -> list[Step]:
+        """Say why a caller may use the objects that the path of a route names, or why not.
+
+        Args:
+            principal: The caller, such as from `find_principal`.
+            route: As for `explain`.
+            parameters: Values of the path's parameters that `load` reads.
+
+        Raises:
+            ConfigurationError: There is no such route, it loads no object by a parameter, or the
+                application has not started.
+            StoreError: The database is away.
+        """
+        label = find_plan(self.plans(), route).label
+        leaves = () if self._binder is None else self._binder.tree.leaves
+        dependant = next((each.dependant for each in leaves if each.label == label), None)
+        return await explain_objects(dependant, principal, parameters, self._databases.make_session)
+
     async def find_principal(
         self, email: str, tenant_id: TenantId | None = None
     ) -> Principal | None:
@@ -426,6 +451,20 @@ class Stockade:
         """
         with self._wiring.divert(mailer):
             yield self._wiring.errands
+
+    async def reload_policies(self) -> int:
+        """Have every policy engine read its policies anew, in this process.
+
+        New policies are checked first, as at the start. An engine whose new policies are broken
+        keeps those that were in force. Either way is an event.
+
+        Returns:
+            How many engines there are.
+
+        Raises:
+            ConfigurationError: The new policies of an engine are broken.
+        """
+        return await to_thread.run_sync(self._engines.reload)
 
     def plans(self) -> list[Plan]:
         """Return what the gate does for each leaf of the application; empty before the start."""
@@ -485,6 +524,8 @@ class Stockade:
         if any(leaf.name == "stockade:tenants" for leaf in binder.tree.leaves):
             self._require_tenants()
         require_policies(self.settings, self._databases)
+        asked = [plan.policy for plan in plans]
+        self._engines.prepare(self._databases.find_models(), asked)
         self._sign_in.require_enrolment(binder.tree)
         await prove_leaves(binder.tree, self._guard)
         await prove_wall(self._guard, self._gate.headers)

@@ -1,165 +1,197 @@
 """Expect each strategy to count in each store as a slow and exact reference does."""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stockade.core.limits import LimitRule, Strategy
-from stockade.rate_limiting import LimitRequest, LimitStore
-from stockade.storage.memory import MemoryLimitStore
-from stockade.storage.redis import RedisLimitStore
-from stockade.storage.redis import limits as redis_limits
-from stockade.storage.redis.scripts import TAKE
-from stockade.storage.redis.windows import TAKE_WINDOWS
-from tests.unit.rate_limiting.helpers import ManualClock
-from tests.unit.rate_limiting.reference import SECOND, Reference
+from stockade.rate_limiting import LimitRequest, LimitState
+from stockade.rate_limiting.binding import compile_limits
+from stockade.rate_limiting.models import BoundLimit, KeyKind
+from stockade.rate_limiting.refunds import refunds_of, reserve_states
+from tests.contract.limit_bench import KINDS, Bench, make_bench
+from tests.unit.rate_limiting.reference import SECOND, Event, Reference
 
 EVERY = pytest.mark.parametrize("strategy", list(Strategy))
-_TOGETHER = {
+COUNTS, DOES_NOT_COUNT = 401, 200
+START = 1_000_000 * SECOND
+RULES = {
     "gcra": LimitRule(amount=4, window=7),
     "fixed": LimitRule(amount=5, window=11, strategy=Strategy.FIXED_WINDOW),
     "sliding": LimitRule(amount=3, window=5, strategy=Strategy.SLIDING_WINDOW_COUNTER),
     "moving": LimitRule(amount=6, window=13, strategy=Strategy.MOVING_WINDOW),
 }
+# Two callers who share nothing, one of them with a name that is written like the parts of a key.
+KEYS = [f"{{{caller}}}{name}" for caller in ("user:a", "a}fixed{b") for name in RULES]
+
+# Moments are exact in a float: multiples of 1/64 of a second, in whole microseconds.
+steps = st.integers(min_value=0, max_value=640).map(lambda n: n * 15_625)
+# After how many further requests the answer is there and says that it does not count.
+lags = st.none() | st.integers(min_value=0, max_value=4)
+models = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
-class Bench:
-    """A store whose clock is set by hand."""
-
-    def __init__(self, store: LimitStore, set_clock: Callable[[int], Awaitable[None]]) -> None:
-        self.runner = asyncio.Runner()
-        self.store = store
-        self._set_clock = set_clock
-
-    def acquire(self, now: int, requests: list[LimitRequest]) -> list[tuple[bool, int, int]]:
-        """Ask at a moment; return for each limit whether it passed, what remains and the wait."""
-
-        async def ask() -> list[tuple[bool, int, int]]:
-            await self._set_clock(now)
-            states = await self.store.acquire(requests)
-            return [
-                (state.allowed, state.remaining, round(state.retry_after * SECOND))
-                for state in states
-            ]
-
-        return self.runner.run(ask())
-
-    def reset(self) -> None:
-        """Forget everything."""
-        self.runner.run(self.store.reset(""))
-
-    def close(self) -> None:
-        """End it."""
-        self.runner.run(self.store.close())
-        self.runner.close()
-
-
-def _on_our_clock(script: str) -> str:
-    """Let a script read its time from a key, and let nothing expire on the server's clock."""
-    script = script.replace("redis.call('TIME')", "redis.call('MGET', 'test:s', 'test:us')")
-    script = re.sub(r"redis\.call\('PEXPIRE', .*\)", "", script)
-    return re.sub(r", 'PX', .*\)", ")", script)
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+@pytest.fixture(params=KINDS)
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """One store of each kind."""
-    if request.param == "memory":
-        clock = ManualClock()
-
-        async def set_by_hand(now: int) -> None:
-            clock.advance(now / SECOND - clock.monotonic())
-
-        made = Bench(MemoryLimitStore(clock=clock), set_by_hand)
-    else:
-        for name, script in (("TAKE", TAKE), ("TAKE_WINDOWS", TAKE_WINDOWS)):
-            monkeypatch.setattr(redis_limits, name, _on_our_clock(script))
-            # No script has this name, so that each call brings the script along.
-            monkeypatch.setattr(redis_limits, f"{name}_SHA", "0" * 40)
-        store = RedisLimitStore.from_url(request.getfixturevalue("redis_url"), timeout=5.0)
-
-        async def set_on_server(now: int) -> None:
-            seconds, rest = divmod(now, SECOND)
-            await store._client.mset({"test:s": seconds, "test:us": rest})
-
-        made = Bench(store, set_on_server)
+    made = make_bench(request, monkeypatch)
     yield made
     made.close()
 
 
-# Moments are exact in a float: multiples of 1/64 of a second, in whole microseconds.
-steps = st.integers(min_value=0, max_value=640).map(lambda n: n * 15_625)
-START = 1_000_000 * SECOND
+@dataclass
+class Waiting:
+    """A request that has passed and whose answer will not count."""
+
+    left: int
+    taken: Sequence[tuple[str, Event]]
+    reservations: Sequence[object]
+
+
+class Model:
+    """A store beside references, which are asked the same."""
+
+    def __init__(self, bench: Bench, rules: dict[str, LimitRule]) -> None:
+        bench.reset()
+        self._bench = bench
+        self._rules = rules
+        self._references = {key: Reference(rule) for key, rule in rules.items()}
+        self._waiting: list[Waiting] = []
+        self._now = START
+
+    def request(self, step: int, keys: Sequence[str], cost: int, lag: int | None) -> None:
+        """Make a request some time later, and compare what is said of each limit."""
+        self._now += step
+        self._settle()
+        taken = dict.fromkeys(keys, 0)
+        before, fits = [], []
+        for key in keys:
+            before.append(taken[key])
+            fits.append(self._references[key].fits(self._now, taken[key] + cost))
+            taken[key] += cost if fits[-1] else 0
+        rules = [replace(self._rules[key], cost=cost) for key in keys]
+        states = self._bench.ask(self._now, list(map(LimitRequest, keys, rules)))
+        assert [state.allowed for state in states] == fits
+        for key, state, already in zip(keys, states, before, strict=True):
+            self._compare(key, state, already + cost if all(fits) else already, cost)
+        if all(fits):
+            events = [(key, self._references[key].take(self._now, cost)) for key in keys]
+            if lag is not None and cost:
+                reserved = self._reserve(keys, rules, states)
+                self._waiting.append(Waiting(lag, events, reserved))
+        for key, state in zip(keys, states, strict=True):
+            if keys.count(key) == 1:
+                self._compare_reset(key, state)
+
+    def _compare(self, key: str, state: LimitState, taken: int, cost: int) -> None:
+        reference, rule = self._references[key], self._rules[key]
+        assert state.remaining == max(0, int(rule.amount - reference.used(self._now) - taken))
+        wait = round(state.retry_after * SECOND)
+        if state.allowed:
+            assert wait == 0
+        elif cost <= rule.amount and not taken:
+            assert reference.fits(self._now + wait, cost)
+            assert not reference.fits(self._now + wait - 1, cost)
+
+    def _compare_reset(self, key: str, state: LimitState) -> None:
+        """Be sure that the bucket is full when the state says so, and not a moment before."""
+        reset = round(state.reset_after * SECOND)
+        assert self._references[key].used(self._now + reset) == 0
+        assert not reset or self._references[key].used(self._now + reset - 1) > 0
+
+    def _reserve(
+        self, keys: Sequence[str], rules: Sequence[LimitRule], states: Sequence[LimitState]
+    ) -> Sequence[object]:
+        bound = [
+            BoundLimit(rule, KeyKind.CALLER, key, key, statuses=frozenset({COUNTS}))
+            for key, rule in zip(keys, rules, strict=True)
+        ]
+        return reserve_states(compile_limits(bound), keys, states, self._now / SECOND)
+
+    def _settle(self) -> None:
+        """Give back what is due, in the order in which it was taken."""
+        for each in self._waiting:
+            each.left -= 1
+        due = [each for each in self._waiting if each.left < 0]
+        self._waiting = [each for each in self._waiting if each.left >= 0]
+        for each in due:
+            assert not refunds_of(each.reservations, COUNTS, self._now / SECOND)
+            refunds = refunds_of(each.reservations, DOES_NOT_COUNT, self._now / SECOND)
+            self._bench.give_back(self._now, refunds)
+            for key, event in each.taken:
+                self._references[key].give_back(self._now, event)
 
 
 @EVERY
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@models
 @given(
     amount=st.integers(min_value=1, max_value=9),
     window=st.sampled_from([1, 2, 3, 8, 10]),
-    asked=st.lists(st.tuples(steps, st.integers(min_value=0, max_value=4)), max_size=30),
+    asked=st.lists(st.tuples(steps, st.integers(min_value=0, max_value=12), lags), max_size=30),
 )
 def test_one_limit(
-    bench: Bench, strategy: Strategy, amount: int, window: int, asked: list[tuple[int, int]]
+    bench: Bench,
+    strategy: Strategy,
+    amount: int,
+    window: int,
+    asked: list[tuple[int, int, int | None]],
 ) -> None:
     """What passes, what remains and how long to wait is what the reference says."""
-    bench.reset()
     rule = LimitRule(amount=amount, window=window, strategy=strategy)
-    reference, now = Reference(rule), START
-    for step, cost in asked:
-        now += step
-        fits = reference.fits(now, cost)
-        request = LimitRequest("{a}x", replace(rule, cost=cost))
-        ((passed, remaining, wait),) = bench.acquire(now, [request])
-        assert passed == fits
-        if fits:
-            reference.take(now, cost)
-            assert wait == 0
-        elif cost <= amount:
-            assert reference.fits(now + wait, cost)
-            assert not reference.fits(now + wait - 1, cost)
-        assert remaining == max(0, int(amount - reference.used(now)))
+    model = Model(bench, {"{a}x": rule})
+    for step, cost, lag in asked:
+        model.request(step, ["{a}x"], cost, lag)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@models
 @given(
     asked=st.lists(
         st.tuples(
             steps,
-            st.lists(st.sampled_from(sorted(_TOGETHER)), min_size=1, max_size=5),
-            st.integers(min_value=1, max_value=2),
+            st.lists(st.sampled_from(KEYS), min_size=1, max_size=5),
+            st.integers(min_value=0, max_value=3),
+            lags,
         ),
         max_size=25,
     )
 )
-def test_several_limits(bench: Bench, asked: list[tuple[int, list[str], int]]) -> None:
+def test_several_limits(bench: Bench, asked: list[tuple[int, list[str], int, int | None]]) -> None:
     """Limits of all strategies are decided together, and one that refuses leaves all untouched."""
+    model = Model(bench, {key: RULES[key.rpartition("}")[2]] for key in KEYS})
+    for step, keys, cost, lag in asked:
+        model.request(step, keys, cost, lag)
+
+
+@EVERY
+@pytest.mark.parametrize("bench", KINDS[1:], indirect=True)
+@models
+@given(
+    moves=st.lists(
+        st.integers(min_value=-1280, max_value=320).map(lambda n: n * 15_625), max_size=20
+    )
+)
+def test_a_clock_that_jumps(bench: Bench, strategy: Strategy, moves: list[int]) -> None:
+    """A clock that goes back gives nothing away, and refuses nobody for longer than two windows."""
     bench.reset()
-    references = {name: Reference(rule) for name, rule in _TOGETHER.items()}
-    now = START
-    for step, names, cost in asked:
-        now += step
-        taken = dict.fromkeys(names, 0)
-        expected = []
-        for name in names:
-            fits = references[name].fits(now, taken[name] + cost)
-            taken[name] += cost if fits else 0
-            expected.append(fits)
-        requests = [LimitRequest("{a}" + n, replace(_TOGETHER[n], cost=cost)) for n in names]
-        found = bench.acquire(now, requests)
-        assert [passed for passed, _, _ in found] == expected
-        if all(expected):
-            for name in names:
-                references[name].take(now, cost)
+    rule = LimitRule(amount=3, window=4, strategy=strategy)
+    now, forward, passed = START, 0, 0
+    for move in moves:
+        now += move
+        forward += max(0, move)
+        ((allowed, _, wait),) = bench.acquire(now, [LimitRequest("{a}x", rule)])
+        assert wait <= 8 * SECOND
+        passed += allowed
+        # A full bucket, another one that was full when the first window ended, and what comes back
+        # while time goes forward.
+        assert passed <= 3 + 3 * (1 + forward // (4 * SECOND))
+    ((allowed, _, _),) = bench.acquire(now + 8 * SECOND, [LimitRequest("{a}x", rule)])
+    assert allowed
 
 
 @EVERY
@@ -188,11 +220,37 @@ def test_a_window_comes_back(bench: Bench, strategy: Strategy) -> None:
 
 
 @EVERY
+@pytest.mark.parametrize("bench", KINDS[1:], indirect=True)
 def test_a_clock_that_goes_back(bench: Bench, strategy: Strategy) -> None:
-    """A clock that is set back gives nothing away."""
+    """A clock that is set back, by little or much, gives nothing away and refuses not for long."""
+    for back in (5, 500):
+        bench.reset()
+        request = LimitRequest("{a}x", LimitRule(amount=3, window=10, strategy=strategy))
+        for _ in range(3):
+            bench.acquire(START, [request])
+        ((passed, _, wait),) = bench.acquire(START - back * SECOND, [request])
+        assert not passed
+        assert wait <= 20 * SECOND
+        ((passed, _, _),) = bench.acquire(START - back * SECOND + wait, [request])
+        assert passed
+
+
+@EVERY
+@pytest.mark.parametrize("numbers", [(1, 1), (5, 900), (10**9, 86_400)], ids=str)
+def test_small_and_large_limits(bench: Bench, strategy: Strategy, numbers: tuple[int, int]) -> None:
+    """One a second, five in 15 minutes, a thousand million a day: the last unit is the last."""
     bench.reset()
-    request = LimitRequest("{a}x", LimitRule(amount=3, window=10, strategy=strategy))
-    for _ in range(3):
-        bench.acquire(START, [request])
-    ((passed, _, _),) = bench.acquire(START - 5 * SECOND, [request])
-    assert not passed
+    amount, window = numbers
+    if strategy in {Strategy.MOVING_WINDOW, Strategy.SLIDING_WINDOW_COUNTER}:
+        amount = min(amount, 10_000)
+    rule = LimitRule(amount=amount, window=window, strategy=strategy)
+    dear = replace(rule, cost=amount)
+    assert (
+        bench.acquire(START, [LimitRequest("{a}x", replace(rule, cost=amount + 1))])[0][0] is False
+    )
+    assert bench.acquire(START, [LimitRequest("{a}x", dear)]) == [(True, 0, 0)]
+    ((passed, remaining, wait),) = bench.acquire(START, [LimitRequest("{a}x", rule)])
+    assert (passed, remaining) == (False, 0)
+    assert 0 < wait <= 2 * window * SECOND
+    assert bench.acquire(START + wait - 1, [LimitRequest("{a}x", rule)])[0][0] is False
+    assert bench.acquire(START + wait, [LimitRequest("{a}x", rule)])[0][0] is True

@@ -92,13 +92,18 @@ async def test_what_passes_over_several_slots_takes_from_all(store: RedisCluster
     assert [await passes(store, *request) for _ in range(6)] == [True] * 5 + [False]
 
 
-async def test_windows_over_several_slots(store: RedisClusterLimitStore) -> None:
-    """A bucket that counts by windows is asked last, so that it counts nothing in vain."""
-    window = LimitRule(amount=5, window=3600, strategy=Strategy.MOVING_WINDOW)
-    used_up = ask("{used}x", LimitRule(amount=1, window=3600))
+@pytest.mark.parametrize("other", list(Strategy))
+@pytest.mark.parametrize("strategy", [each for each in Strategy if each is not Strategy.GCRA])
+async def test_windows_over_several_slots(
+    store: RedisClusterLimitStore, strategy: Strategy, other: Strategy
+) -> None:
+    """What a window gave before a bucket in another slot refused goes back, whichever is asked."""
+    window = LimitRule(amount=5, window=3600, strategy=strategy)
+    used_up = ask("{used}x", LimitRule(amount=1, window=3600, strategy=other))
     await store.acquire([used_up])
     for _ in range(10):
-        assert not await passes(store, ask("{one}w", window), used_up)
+        states = await store.acquire([ask("{one}w", window), used_up])
+        assert [(state.allowed, state.remaining) for state in states] == [(True, 5), (False, 0)]
     assert [await passes(store, ask("{one}w", window)) for _ in range(6)] == [True] * 5 + [False]
 
 

@@ -2,29 +2,30 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import event
 
 from stockade.core.limits import LimitRule, Strategy
 from stockade.errors import ConfigurationError, StoreError
-from stockade.rate_limiting import LimitRequest, LimitState
-from stockade.rate_limiting.models import Refund
+from stockade.rate_limiting import LimitRequest
+from stockade.rate_limiting.bans import BanTerms
+from stockade.rate_limiting.models import Refund, UnitRefund
 from stockade.storage import limit_store
 from stockade.storage.sql import make_engine, upgrade_schema
 from stockade.storage.sql.limits import SQLLimitStore
 from tests.servers import PostgresDatabase
-from tests.unit.rate_limiting.reference import SECOND, Reference
+from tests.unit.rate_limiting.reference import SECOND
 
 pytestmark = pytest.mark.postgres
 
 RULE = LimitRule(amount=5, window=3600)
-START = 1_000_000 * SECOND
+WIDE = LimitRule(amount=1000, window=3600)
+EVERY = pytest.mark.parametrize("strategy", list(Strategy))
+MOVING = LimitRule(amount=5, window=3600, strategy=Strategy.MOVING_WINDOW)
 
 
 async def make_tables(url: str) -> None:
@@ -66,117 +67,6 @@ def query(url: str, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-class Bench:
-    """A store whose clock is set by hand."""
-
-    def __init__(self, url: str) -> None:
-        self.runner = asyncio.Runner()
-        self.runner.run(make_tables(url))
-        self._clock = psycopg.connect(url, autocommit=True)
-        self._clock.execute("CREATE TABLE test_clock (at timestamptz)")
-        self._clock.execute("INSERT INTO test_clock VALUES (now())")
-        row = self._clock.execute(
-            "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'stockade_take_limits'"
-        ).fetchone()
-        assert row is not None
-        changed = row[0].replace("clock_timestamp()", "(SELECT at FROM test_clock)")
-        assert changed != row[0]
-        self._clock.execute(changed.encode())
-        self._store = SQLLimitStore.from_url(url, timeout=10.0)
-
-    def reset(self) -> None:
-        """Forget everything."""
-        self.runner.run(self._store.reset(""))
-
-    def acquire(self, now: int, requests: list[LimitRequest]) -> list[tuple[bool, int, int]]:
-        """Ask at a moment; return for each limit whether it passed, what remains and the wait."""
-        self._clock.execute(
-            "UPDATE test_clock SET at = timestamptz 'epoch' + %s * interval '1 microsecond'",
-            [now],
-        )
-        states = self.runner.run(self._acquire(requests))
-        return [
-            (state.allowed, state.remaining, round(state.retry_after * SECOND)) for state in states
-        ]
-
-    async def _acquire(self, requests: list[LimitRequest]) -> list[LimitState]:
-        return list(await self._store.acquire(requests))
-
-    def close(self) -> None:
-        """End it."""
-        self.runner.run(self._store.close())
-        self.runner.close()
-        self._clock.close()
-
-
-@pytest.fixture
-def bench(postgres_database: PostgresDatabase) -> Iterator[Bench]:
-    """A store whose clock is set by hand."""
-    made = Bench(postgres_database.dsn)
-    yield made
-    made.close()
-
-
-steps = st.integers(min_value=0, max_value=640).map(lambda n: n * 15_625)
-RULES = [
-    LimitRule(amount=4, window=7),
-    LimitRule(amount=3, window=1),
-    LimitRule(amount=9, window=60),
-]
-
-
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    asked=st.lists(
-        st.tuples(
-            steps,
-            st.lists(st.integers(min_value=0, max_value=2), min_size=1, max_size=5),
-            st.integers(min_value=1, max_value=3),
-        ),
-        max_size=20,
-    )
-)
-def test_it_counts_as_the_reference_does(
-    bench: Bench, asked: list[tuple[int, list[int], int]]
-) -> None:
-    """What passes, and how long the rest waits, is what a slow and exact reference says."""
-    bench.reset()
-    references = [Reference(rule) for rule in RULES]
-    now = START
-    for step, chosen, cost in asked:
-        now += step
-        taken = [0] * len(RULES)
-        expected = []
-        for number in chosen:
-            fits = references[number].fits(now, taken[number] + cost)
-            taken[number] += cost if fits else 0
-            expected.append(fits)
-        requests = [
-            LimitRequest(f"{{a}}{number}", replace(RULES[number], cost=cost)) for number in chosen
-        ]
-        found = bench.acquire(now, requests)
-        assert [passed for passed, _, _ in found] == expected
-        if all(expected):
-            for number in chosen:
-                references[number].take(now, cost)
-        elif len(chosen) == 1 and cost <= RULES[chosen[0]].amount:
-            reference, wait = references[chosen[0]], found[0][2]
-            assert reference.fits(now + wait, cost)
-            assert not reference.fits(now + wait - 1, cost)
-
-
-def test_a_clock_that_goes_back(bench: Bench) -> None:
-    """A clock that is set back gives nothing away, and refuses no longer than a window."""
-    rule = LimitRule(amount=3, window=10)
-    for _ in range(3):
-        bench.acquire(START, [ask(rule=rule)])
-    ((passed, _, wait),) = bench.acquire(START - 500 * SECOND, [ask(rule=rule)])
-    assert not passed
-    assert wait <= 10 * SECOND
-
-
 async def test_a_request_is_one_statement(store: SQLLimitStore) -> None:
     """However many limits a request has, the server is asked once, without a transaction."""
     await store.acquire([ask()])
@@ -188,8 +78,10 @@ async def test_a_request_is_one_statement(store: SQLLimitStore) -> None:
     )
     event.listen(store._engine.sync_engine, "begin", lambda _: seen.append("BEGIN"))
     await store.acquire([ask(f"{{a}}{number}") for number in range(5)])
+    await store.acquire([ask(f"{{a}}{each}", replace(RULE, strategy=each)) for each in Strategy])
     assert [statement.partition("(")[0] for statement in seen if statement != "BEGIN"] == [
-        "SELECT stockade_take_limits"
+        "SELECT stockade_take_limits",
+        "SELECT stockade_take_windows",
     ]
 
 
@@ -212,17 +104,26 @@ async def test_requests_share_a_trip(url: str) -> None:
 
 
 async def test_overlapping_requests_of_many_connections_do_not_lock_each_other(url: str) -> None:
-    """Whoever names the same buckets in another order waits its turn, and nobody for ever."""
+    """Whoever names the same buckets in another order waits its turn, and nobody for ever.
+
+    Some of them count by windows and some do not, which is decided by two functions.
+    """
     stores = [SQLLimitStore.from_url(url, timeout=20.0, trips=4) for _ in range(4)]
-    rule = LimitRule(amount=30, window=3600)
-    names = [f"{{{name}}}x" for name in "abcdef"]
+    rules = {
+        f"{{{name}}}x": LimitRule(amount=30, window=3600, strategy=strategy)
+        for name, strategy in zip("afbecd", [*Strategy, Strategy.GCRA, Strategy.GCRA], strict=True)
+    }
+    names = sorted(rules)
+    plain = [name for name in names if rules[name].strategy is Strategy.GCRA]
     orders = [names[turn:] + names[:turn] for turn in range(6)]
 
     async def ask_often(number: int) -> int:
         store, passed = stores[number % 4], 0
         for turn in range(10):
             order = orders[(number + turn) % 6][:: 1 if number % 2 else -1]
-            passed += await passes(store, *(ask(name, rule) for name in order))
+            turned = plain[:: 1 if turn % 2 else -1]
+            await store.acquire([ask(name, replace(rules[name], cost=0)) for name in turned])
+            passed += await passes(store, *(ask(name, rules[name]) for name in order))
         return passed
 
     outcomes = await asyncio.gather(*(ask_often(number) for number in range(16)))
@@ -236,10 +137,10 @@ async def test_tables_are_unlogged(url: str) -> None:
     found = query(
         url,
         "SELECT relpersistence::text FROM pg_class"
-        " WHERE relname IN"
-        " ('stockade_limits', 'stockade_limit_places', 'stockade_limit_refusals')",
+        " WHERE relname IN ('stockade_limits', 'stockade_limit_places', 'stockade_limit_units',"
+        " 'stockade_limit_refusals')",
     )
-    assert found == [("u",)] * 3
+    assert found == [("u",)] * 4
 
 
 async def test_old_buckets_are_cleared_away(store: SQLLimitStore, url: str) -> None:
@@ -254,6 +155,68 @@ async def test_old_buckets_are_cleared_away(store: SQLLimitStore, url: str) -> N
         await store.sweep()
     assert query(url, "SELECT key FROM stockade_limits") == [("{kept}x",)]
     assert query(url, "SELECT * FROM stockade_limit_places") == []
+
+
+async def test_units_are_cleared_away_with_their_bucket(store: SQLLimitStore, url: str) -> None:
+    """Sweeps drop the units of a moving window that is over, and then it; others keep theirs."""
+    await store.acquire([ask("{kept}x", MOVING)])
+    query(url, "INSERT INTO stockade_limits VALUES ('{old}x', 2, 6000, 0)")
+    query(
+        url,
+        "INSERT INTO stockade_limit_units SELECT '{old}x', n, 1 FROM generate_series(1, 6000) n",
+    )
+    await store.sweep()
+    assert query(url, "SELECT count(*) FROM stockade_limit_units") == [(1001,)]
+    assert query(url, "SELECT count(*) FROM stockade_limits") == [(2,)]
+    for _ in range(2):
+        await store.sweep()
+    assert query(url, "SELECT key FROM stockade_limits") == [("{kept}x",)]
+    assert query(url, "SELECT key, units FROM stockade_limit_units") == [("{kept}x", 1)]
+
+
+async def test_units_of_a_busy_window_do_not_pile_up(store: SQLLimitStore, url: str) -> None:
+    """A moving window holds rows for what is young, and a reset leaves none behind."""
+    rule = LimitRule(amount=1000, window=1, strategy=Strategy.MOVING_WINDOW)
+    for _ in range(20):
+        await store.acquire([ask("{a}x", rule)])
+    query(url, "UPDATE stockade_limit_units SET at = at - 2000000")
+    query(url, "UPDATE stockade_limits SET full_at = full_at - 2000000")
+    await store.acquire([ask("{a}x", rule)])
+    assert query(url, "SELECT count(*) FROM stockade_limit_units") == [(1,)]
+    assert query(url, "SELECT used FROM stockade_limits") == [(1,)]
+    await store.reset("{a}")
+    assert query(url, "SELECT count(*) FROM stockade_limit_units") == [(0,)]
+    assert await passes(store, ask("{a}x", rule))
+
+
+@EVERY
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_a_stricter_default_isolation(
+    postgres_database: PostgresDatabase, driver: str, level: str, strategy: Strategy
+) -> None:
+    """Whatever the database's transactions are by default, a limit lets through what it says."""
+    await make_tables(postgres_database.dsn)
+    setting = f"default_transaction_isolation = '{level}'"
+    with psycopg.connect(postgres_database.dsn, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET {setting}'.encode())
+    url = getattr(postgres_database, f"{driver}_url")
+    stores = [SQLLimitStore.from_url(url, timeout=20.0, trips=4) for _ in range(3)]
+    rule = LimitRule(amount=25, window=3600, strategy=strategy)
+
+    async def ask_often(store: SQLLimitStore) -> int:
+        asked = [ask("{a}x", rule), ask("{b}x", WIDE)]
+        return sum([await passes(store, *asked) for _ in range(6)])
+
+    outcomes = await asyncio.gather(*(ask_often(stores[n % 3]) for n in range(12)))
+    bans = await asyncio.gather(
+        *(store.add_ban("ip:a", BanTerms(first=60, longest=60)) for store in stores * 4)
+    )
+    for store in stores:
+        await store.close()
+    assert sum(outcomes) == 25
+    assert {ban.times for ban in bans} == {1}
 
 
 async def test_a_sweep_is_bounded_and_waits_for_nobody(store: SQLLimitStore, url: str) -> None:
@@ -324,14 +287,6 @@ async def test_a_database_without_tables_is_named_at_the_start(
     assert "stockade db upgrade" in str(caught.value)
 
 
-@pytest.mark.parametrize("strategy", [each for each in Strategy if each is not Strategy.GCRA])
-async def test_other_strategies_are_refused(store: SQLLimitStore, strategy: Strategy) -> None:
-    """A strategy that it does not know is no limit of another kind."""
-    assert strategy not in store.strategies
-    with pytest.raises(ConfigurationError):
-        await store.acquire([ask(rule=LimitRule(amount=1, window=60, strategy=strategy))])
-
-
 async def test_places_are_held_and_given_back(store: SQLLimitStore, url: str) -> None:
     """There are as many places as there are, and one that is over or given back is free."""
     assert await store.hold("{a}p", "one", limit=2, seconds=60)
@@ -362,6 +317,27 @@ async def test_a_debt_is_given_back(store: SQLLimitStore) -> None:
     assert [await passes(store, ask()) for _ in range(3)] == [True, True, False]
     await store.give_back([Refund("{a}x", 10**15)])
     assert [await passes(store, ask()) for _ in range(6)] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize("strategy", [each for each in Strategy if each is not Strategy.GCRA])
+async def test_many_at_once_take_and_give_back(store: SQLLimitStore, strategy: Strategy) -> None:
+    """While some give back what others take, no bucket ever gives more than it holds."""
+    rule = LimitRule(amount=10, window=3600, strategy=strategy)
+    counted = 0
+
+    async def ask_often(counts: bool) -> None:
+        nonlocal counted
+        for _ in range(15):
+            (state,) = await store.acquire([ask("{a}x", rule)])
+            if state.allowed and counts:
+                counted += 1
+            elif state.allowed:
+                assert state.at is not None
+                await store.give_back([UnitRefund("{a}x", rule, state.at)])
+
+    await asyncio.gather(*(ask_often(number % 4 == 0) for number in range(12)))
+    assert counted == 10
+    assert not await passes(store, ask("{a}x", rule))
 
 
 @pytest.mark.parametrize(

@@ -487,12 +487,21 @@ def test_refusal_is_logged(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_printed_lines_work_when_pasted(demo: Demo) -> None:
-    """The lines show what they announce: 200, 401, 403, 404, and 429 in the end."""
+    """The lines show what they announce, and 429 in the end."""
     printed = demo.out.read_text("utf-8")
     script = printed[printed.index("# Sign in") : printed.index("Every refusal")]
     assert all("'" not in line for line in script.splitlines() if line.startswith("#"))
     ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     announced = re.findall(r"^# (\d{3}):", script, re.MULTILINE)
-    assert announced == ["200", "401", "403", "404", "429"]
+    assert announced[:4] == ["200", "401", "403", "404"]
+    assert announced[-1] == "429"
     assert re.findall(r"^HTTP/1.1 (\d{3})", ran.stdout, re.MULTILINE) == announced[:-1]
-    assert ran.stdout.splitlines()[-6:][-1] == "429"
+    assert ran.stdout.splitlines()[-6:] == ["200"] * 5 + ["429"]
+    # What each line is there to show, in the order in which they stand.
+    answers = [part for part in ran.stdout.split("HTTP/1.1 ") if '"lead"' in part]
+    assert [('"budget"' in part) for part in answers] == [False, True, False]
+    log = demo.log.read_text("utf-8")
+    for event in ("tenancy.crossed", "authorization.impersonated"):
+        (line,) = (line for line in log.splitlines() if f'"event": "{event}"' in line)
+        assert json.loads(line)["details"]["why"] == "support ticket SUP-17"
+        assert json.loads(line)["user_id"] == "super-admin"

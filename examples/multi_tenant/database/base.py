@@ -14,19 +14,25 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(
         naming_convention={
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
             "pk": "pk_%(table_name)s",
         }
     )
 
 
-def _make_engine() -> AsyncEngine:
+def open_engine() -> AsyncEngine:
+    """Open the database of the settings; nothing is isolated on it.
+
+    Raises:
+        ConfigurationError: The settings name none.
+    """
     if settings.database_url is None:
         message = "the notes backend needs a database: set DATABASE_URL"
         raise ConfigurationError(message)
     return make_engine(settings.database_url.get_secret_value())
 
 
-# For accounts, migrations and seeds. Whatever belongs to a company is read through a session that
-# is bound to it: database/dependencies.py.
-engine = _make_engine()
+# For accounts and migrations. Whatever belongs to a company is read through a session that is bound
+# to it: database/dependencies.py.
+engine = open_engine()

@@ -5,12 +5,13 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from settings import settings
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from database.base import engine
-from database.seeds import seed
+from database.seeds import seed_accounts, seed_rows
 from stockade.storage.sql import upgrade_schema
 from stockade.storage.sql.engines import store_errors
+from stockade.storage.sql.models import User
 
 
 async def prepare_database() -> None:
@@ -25,9 +26,16 @@ async def prepare_database() -> None:
     if settings.environment.is_deployed:
         return
     await upgrade_schema(engine)
-    async with store_errors(), engine.begin() as connection:
-        await connection.run_sync(_migrate)
-        await seed(connection, cost=settings.authentication.bcrypt_cost)
+    async with store_errors():
+        async with engine.begin() as connection:
+            await connection.run_sync(_migrate)
+        async with engine.connect() as connection:
+            if await connection.scalar(select(func.count()).select_from(User)):
+                return
+        # Accounts last: what was interrupted before them is done anew.
+        await seed_rows()
+        async with engine.begin() as connection:
+            await seed_accounts(connection, cost=settings.authentication.bcrypt_cost)
 
 
 def _migrate(connection: Connection) -> None:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.requests import HTTPConnection
 
+from stockade.authorization.engines.interfaces import Collection
+from stockade.authorization.engines.questions import EngineQuestion
+from stockade.authorization.engines.registering import require_engine_method
 from stockade.authorization.permissions import is_permission
 from stockade.authorization.rules import covers, decide
 from stockade.core.clock import SystemClock
@@ -23,6 +26,7 @@ from stockade.core.policy import Policy, combine, either
 from stockade.errors import ConfigurationError, ForbiddenError, StepUpRequiredError
 
 if TYPE_CHECKING:
+    from stockade.authorization.engines.interfaces import PolicyEngine
     from stockade.core.decision import Decision
 
 _SHORTEST_REASON = 3
@@ -102,6 +106,29 @@ def require_permission(*permissions: str) -> RequiredCaller:
     return RequiredCaller(
         Policy(permissions=names, origins=(f"require_permission({', '.join(sorted(names))})",))
     )
+
+
+def require_engine(engine: PolicyEngine, action: str, collection: str) -> RequiredCaller:
+    """Make a dependency that asks a policy engine whether the caller may do something.
+
+    Args:
+        engine: Decides by policies that are written elsewhere.
+        action: What the caller wants, such as ``create``.
+        collection: With what, as policies call it, such as ``notes``; the engine is given a
+            `Collection` of this name.
+
+    Raises:
+        ConfigurationError: There is no action or no collection, or the engine can't be asked.
+    """
+    require_engine_method(engine)
+    if not action or not collection:
+        message = (
+            'require_engine() needs an action and a name: require_engine(engine, "create", "notes")'
+        )
+        raise ConfigurationError(message)
+    question = EngineQuestion(engine, str(action), Collection(collection))
+    origin = f"require_engine({question.asked})"
+    return RequiredCaller(Policy(questions=(question,), origins=(origin,)))
 
 
 def require_any(*requirements: str | RequiredCaller) -> RequiredCaller:

@@ -70,6 +70,10 @@ def explain(
         fitting = [each for each in group if decide(each, principal, now=None).granted]
         because = needs_of(fitting[0]) if fitting else "none of them"
         steps.append(Step(f"one of {needs_of(whole)}", bool(fitting), because))
+    for question in policy.questions:
+        answer = question.decide(principal)
+        because = told_by(answer.evidence)
+        steps.append(Step(f"a policy engine on {question.asked}", answer.granted, because))
     if policy.step_up is not None:
         age = now - principal.authenticated_at
         held = decide(Policy(step_up=policy.step_up), principal, now=now).granted
@@ -79,6 +83,14 @@ def explain(
         given = ", ".join(sorted(principal.factors)) or "none"
         steps.append(Step(f"the second factor {policy.factor}", held, f"given: {given}"))
     return Explanation(decide(policy, principal, now=now), tuple(steps))
+
+
+def told_by(evidence: Mapping[str, str]) -> str:
+    """Say what a policy engine rests its answer on."""
+    name = evidence.get("engine", "the engine")
+    if "failed" in evidence:
+        return f"{name} could not evaluate: {evidence['failed']}"
+    return f"{name} rests on: {evidence.get('policies', 'what it does not tell')}"
 
 
 def _of_roles(roles: frozenset[str], principal: Principal) -> str:

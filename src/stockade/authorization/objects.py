@@ -18,13 +18,16 @@ from stockade.errors import ConfigurationError, ForbiddenError, NotFoundError
 READ: Final = "read"
 """The action that says whether a caller may know of an object."""
 
+ENGINE_FAILED: Final = "authorization.engine_failed"
+"""The reason code of a refusal whose cause is that a policy engine could not evaluate."""
+
 _RULES: Final = "__stockade_rules__"
 _SCOPE: Final = "__stockade_scope__"
 _OPEN: Final = "__stockade_open_within_tenant__"
 _SHORTEST_REASON: Final = 3
 
 # Objects and conditions are the application's own; nothing is known about their types here.
-Rule: TypeAlias = Callable[[Principal, Any], bool]
+Rule: TypeAlias = Callable[[Principal, Any], bool | Decision]
 Scope: TypeAlias = Callable[[Principal], Any]
 _Rule = TypeVar("_Rule", bound=Rule)
 _Scope = TypeVar("_Scope", bound=Scope)
@@ -34,7 +37,8 @@ def policy(model: type[Any], *actions: str) -> Callable[[_Rule], _Rule]:
     """Register a rule: who may do these actions with an object of a model.
 
     The rule is a plain function of the caller and the object, without side effects. It returns True
-    or False. ``read`` says who may know that an object exists; any other name is the application's.
+    or False, or a `Decision` with the evidence that it rests on. ``read`` says who may know that an
+    object exists; any other name is the application's.
 
     Args:
         model: The class of the objects; its subclasses inherit the rule.
@@ -157,6 +161,14 @@ def find_rule(model: type[Any], action: str) -> Rule | None:
     return None
 
 
+def rules_of(model: type[Any]) -> dict[str, Rule]:
+    """Return the rules of a model by action, with those that it inherits."""
+    found: dict[str, Rule] = {}
+    for each in reversed(model.__mro__):
+        found |= vars(each).get(_RULES, {})
+    return found
+
+
 def find_scope(model: type[Any]) -> Scope | None:
     """Return the scope of a model, or None."""
     for each in model.__mro__:
@@ -171,7 +183,7 @@ def decide_object(principal: Principal, action: str, instance: object) -> Decisi
 
     Raises:
         ObjectPolicyError: The model has no rule for the action, or the rule returned something else
-            than True or False: whatever is merely truthy lets nobody through.
+            than True, False or a decision: whatever is merely truthy lets nobody through.
     """
     model = type(instance)
     rule = find_rule(model, action)
@@ -179,7 +191,9 @@ def decide_object(principal: Principal, action: str, instance: object) -> Decisi
         message = f"{model.__name__} has no rule for {action}: write one with @policy"
         raise ObjectPolicyError(message)
     answer: object = rule(principal, instance)
-    if answer is not True and answer is not False:
+    told = answer if isinstance(answer, Decision) else None
+    granted = answer if told is None else told.granted
+    if granted is not True and granted is not False:
         if inspect.iscoroutine(answer):
             answer.close()
         message = f"the rule for {action} of {model.__name__} returned neither True nor False"
@@ -189,24 +203,46 @@ def decide_object(principal: Principal, action: str, instance: object) -> Decisi
         "action": action,
         "rule": getattr(rule, "__qualname__", type(rule).__name__),
     }
-    reason = "authorization.object_granted" if answer else "authorization.object_refused"
-    return Decision(granted=answer, reason=reason, evidence=evidence)
+    reason = "authorization.object_granted" if granted else "authorization.object_refused"
+    if told is not None:
+        evidence |= told.evidence
+        if told.reason == ENGINE_FAILED:
+            granted, reason = False, ENGINE_FAILED
+    return Decision(granted=granted, reason=reason, evidence=evidence)
 
 
-def require_object(principal: Principal, action: str, instance: object) -> None:
+def require_object(
+    principal: Principal,
+    action: str,
+    instance: object,
+    *,
+    report: Callable[[Decision], None] = lambda _: None,
+) -> None:
     """Return if a caller may do something with an object.
+
+    Args:
+        principal: The caller.
+        action: What it wants.
+        instance: The object.
+        report: Is told of each decision.
 
     Raises:
         NotFoundError: It may not, and may not know that the object exists either.
         ForbiddenError: It may not, but may read the object.
         ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
     """
-    if decide_object(principal, action, instance).granted:
+    decision = decide_object(principal, action, instance)
+    report(decision)
+    if decision.granted:
         return
+    failed = decision.reason == ENGINE_FAILED
     known = action != READ and find_rule(type(instance), READ) is not None
-    if known and decide_object(principal, READ, instance).granted:
-        raise ForbiddenError(reason="authorization.object_refused")
-    raise NotFoundError(reason="authorization.object_hidden")
+    if known:
+        reading = decide_object(principal, READ, instance)
+        report(reading)
+        if reading.granted:
+            raise ForbiddenError(reason=decision.reason)
+    raise NotFoundError(reason=ENGINE_FAILED if failed else "authorization.object_hidden")
 
 
 def _require_plain(rule: object) -> None:

@@ -22,7 +22,7 @@ GRANTED: Final = Decision(granted=True, reason="authorization.granted")
 
 
 def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Decision:
-    """Decide on roles, permissions, choices, the age of the sign-in and its factor, in this order.
+    """Decide on roles, permissions, choices, engines, the sign-in and its factor, in this order.
 
     A super administrator holds every role and permission, but no fresher sign-in than anybody else.
 
@@ -32,22 +32,14 @@ def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Dec
         now: The time; without one, no sign-in is fresh.
     """
     if not principal.is_super_admin:
-        for wanted in policy.roles:
-            # A role of a tenant that is called so by its store is no kind of account.
-            if (wanted - _NO_ROLES).isdisjoint(principal.roles):
-                return _refuse(
-                    "authorization.role_missing",
-                    {"needs": _words(wanted), "has": _words(principal.roles)},
-                )
-        missing = policy.permissions - principal.permissions
-        if missing:
-            return _refuse("authorization.permission_missing", {"needs": _words(missing)})
-        for group in policy.alternatives:
-            if not any(decide(each, principal, now=now).granted for each in group):
-                return _refuse(
-                    "authorization.no_alternative",
-                    {"needs": " | ".join(needs_of(each) for each in group)},
-                )
+        refused = _refuse_held(policy, principal, now)
+        if refused is not None:
+            return refused
+    for question in policy.questions:
+        # Also of a super administrator: what stands above roles is up to the engine's policies.
+        decision = question.decide(principal)
+        if not decision.granted:
+            return decision
     if policy.step_up is not None and not _is_fresh(policy.step_up, principal, now):
         return _refuse(
             "authorization.sign_in_too_old", {"max_age": str(int(policy.step_up.total_seconds()))}
@@ -55,6 +47,27 @@ def decide(policy: Policy, principal: Principal, *, now: datetime | None) -> Dec
     if policy.factor is not None and not principal.has_factor(policy.factor):
         return _refuse("authorization.factor_missing", {"needs": policy.factor})
     return GRANTED
+
+
+def _refuse_held(policy: Policy, principal: Principal, now: datetime | None) -> Decision | None:
+    """Refuse whoever lacks a role, a permission or all of several choices; None for others."""
+    for wanted in policy.roles:
+        # A role of a tenant that is called so by its store is no kind of account.
+        if (wanted - _NO_ROLES).isdisjoint(principal.roles):
+            return _refuse(
+                "authorization.role_missing",
+                {"needs": _words(wanted), "has": _words(principal.roles)},
+            )
+    missing = policy.permissions - principal.permissions
+    if missing:
+        return _refuse("authorization.permission_missing", {"needs": _words(missing)})
+    for group in policy.alternatives:
+        if not any(decide(each, principal, now=now).granted for each in group):
+            return _refuse(
+                "authorization.no_alternative",
+                {"needs": " | ".join(needs_of(each) for each in group)},
+            )
+    return None
 
 
 def _is_fresh(max_age: timedelta, principal: Principal, now: datetime | None) -> bool:
@@ -92,6 +105,7 @@ def needs_of(policy: Policy) -> str:
     parts = ["|".join(sorted(roles)) for roles in policy.roles]
     parts += sorted(policy.permissions)
     parts += [" | ".join(needs_of(each) for each in group) for group in policy.alternatives]
+    parts += [each.asked for each in policy.questions]
     return " & ".join(f"({part})" if " | " in part else part for part in parts) or "a caller"
 
 
@@ -107,6 +121,9 @@ def covers(enforced: Policy, asked: Policy) -> bool:
             return False
     for group in asked.alternatives:
         if group not in enforced.alternatives:
+            return False
+    for question in asked.questions:
+        if question not in enforced.questions:
             return False
     return (
         asked.permissions <= enforced.permissions

@@ -97,6 +97,7 @@ def describe_needs(plan: Plan) -> str:
     parts = ["|".join(sorted(roles)) for roles in policy.roles]
     parts += sorted(policy.permissions)
     parts += [needs_of(Policy(alternatives=(group,))) for group in policy.alternatives]
+    parts += [f"a policy engine on {each.asked}" for each in policy.questions]
     if policy.step_up is not None:
         parts.append(f"a sign-in within {policy.step_up}")
     if policy.factor is not None:

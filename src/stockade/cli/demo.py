@@ -16,7 +16,7 @@ from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
 _DOCS_NAMES: Final = (
     "STOCKADE_API_DOCS__USERNAME",
@@ -100,13 +100,14 @@ async def _serve(folder: Path, listener: socket.socket, host: str) -> None:
     from stockade.cli.serving import AnnouncedServer
 
     notes = load_demo(folder)
+    found: dict[str, str] = {}
     server = AnnouncedServer(
-        notes.app, on_start=lambda: announce(notes, host, listener.getsockname()[1])
+        notes.app, on_start=lambda: announce(notes, found, host, listener.getsockname()[1])
     )
     try:
         await notes.prepare_database()
         # What is not in force is told in one line, before the server starts to log.
-        await notes.stockade.start()
+        found |= await notes.stockade.start()
         await server.serve(sockets=[listener])
     finally:
         # The application's own end does the same, where it has come as far as that.
@@ -130,8 +131,20 @@ def load_demo(folder: Path) -> Any:  # noqa: ANN401 - a module
         raise ConfigurationError(f"the demo can't be loaded: {error}") from error
 
 
-def announce(notes: Any, host: str, port: int) -> None:  # noqa: ANN401 - the demo's module
-    """Print where the demo is, who can sign in, and what to try."""
+def announce(
+    notes: Any,  # noqa: ANN401 - the demo's module
+    found: Mapping[str, str],
+    host: str,
+    port: int,
+) -> None:
+    """Print where the demo is, who can sign in, and what to try.
+
+    Args:
+        notes: The demo's module.
+        found: What the start has found.
+        host: Where it listens.
+        port: As above.
+    """
     from stockade.cli.demo_text import describe_demo
     from stockade.cli.output import make_console
 
@@ -144,6 +157,7 @@ def announce(notes: Any, host: str, port: int) -> None:  # noqa: ANN401 - the de
         docs=None if own_docs else (_DOCS_LOGIN["DOCS_USERNAME"], _DOCS_LOGIN["DOCS_PASSWORD"]),
         own_database=any(os.environ.get(name) for name in _DATABASE_NAMES),
         limits="Redis" if settings.redis_url else "memory",
+        row_security=found.get("row_level_security"),
     )
     console = make_console()
     console.print(text)

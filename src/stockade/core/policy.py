@@ -8,7 +8,7 @@ anything.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from stockade.core.identity import Factor
 from stockade.errors import ConfigurationError
@@ -17,11 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
 
+    from stockade.core.decision import Decision
+    from stockade.core.identity import Principal
     from stockade.core.limits import Exemption, LimitRule
 
 _POLICIES = "__stockade_policies__"
 _DEPENDENCY = "__stockade_dependency__"
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+class Question(Protocol):
+    """Something that a policy engine is asked about a caller."""
+
+    @property
+    def asked(self) -> str:
+        """What is asked, in words."""
+
+    def decide(self, principal: Principal) -> Decision:
+        """Ask it."""
 
 
 class PolicyConflictError(ConfigurationError):
@@ -41,6 +54,7 @@ class Policy:
         roles: Sets of tenant roles; the caller needs one of each set.
         permissions: Permissions the caller needs, all of them.
         alternatives: Groups of policies; of each group the caller satisfies one.
+        questions: What is asked of policy engines; each has to say yes.
         unchecked: Reasons for which the endpoint may touch guarded objects without a check.
         limits: Rate limits on top of, or in place of, the default ones.
         unlimited: Reasons for which the default limits do not apply.
@@ -64,6 +78,7 @@ class Policy:
     roles: tuple[frozenset[str], ...] = ()
     permissions: frozenset[str] = frozenset()
     alternatives: tuple[tuple[Policy, ...], ...] = ()
+    questions: tuple[Question, ...] = ()
     unchecked: tuple[str, ...] = ()
     limits: tuple[LimitRule, ...] = ()
     unlimited: tuple[str, ...] = ()
@@ -85,6 +100,7 @@ class Policy:
             or bool(self.roles)
             or bool(self.permissions)
             or bool(self.alternatives)
+            or bool(self.questions)
             or self.step_up is not None
             or self.factor is not None
         )
@@ -159,6 +175,7 @@ def _join(left: Policy, right: Policy) -> Policy:
         roles=_unique(left.roles + right.roles),
         permissions=left.permissions | right.permissions,
         alternatives=_unique(left.alternatives + right.alternatives),
+        questions=_unique(left.questions + right.questions),
         unchecked=_unique(left.unchecked + right.unchecked),
         limits=_unique(left.limits + right.limits),
         unlimited=_unique(left.unlimited + right.unlimited),
@@ -235,7 +252,13 @@ def attach(function: _Function, policy: Policy) -> _Function:
     if isinstance(holder, staticmethod | classmethod):
         # Whoever asks the class for it gets the function inside, not this wrapper.
         holder = holder.__func__
-    setattr(holder, _POLICIES, (*policies_of(holder), policy))
+    try:
+        setattr(holder, _POLICIES, (*policies_of(holder), policy))
+    except AttributeError:
+        name = getattr(holder, "__qualname__", type(holder).__name__)
+        raise ConfigurationError(
+            f"nothing can be written onto {name}: decorate the method in its class, or a function"
+        ) from None
     _revision[0] += 1
     return function
 

@@ -159,6 +159,21 @@ _KINDS = (
         "A handler used guarded objects without a check; its answer or its write was refused.",
     ),
     EventKind(
+        "authorization.engine_failed",
+        logging.ERROR,
+        "A policy engine could not evaluate its policies for a request; the answer was no.",
+    ),
+    EventKind(
+        "authorization.policies_reloaded",
+        logging.WARNING,
+        "A policy engine has read its policies anew.",
+    ),
+    EventKind(
+        "authorization.policies_refused",
+        logging.ERROR,
+        "New policies of an engine are broken; those that were in force stay so.",
+    ),
+    EventKind(
         "authorization.impersonated",
         logging.WARNING,
         "A super administrator began to act as another account.",
@@ -191,6 +206,11 @@ _KINDS = (
         "rate_limiting.rule_failed",
         logging.ERROR,
         "A function of the application that a limit asks has failed; nobody became free by it.",
+    ),
+    EventKind(
+        "rate_limiting.bucket_unreadable",
+        logging.ERROR,
+        "The store of the limits holds something else where a bucket should be.",
     ),
     EventKind(
         "rate_limiting.store_failed",

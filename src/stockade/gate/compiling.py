@@ -112,6 +112,7 @@ class PlanCompiler:
                 policy.roles
                 or policy.permissions
                 or policy.alternatives
+                or policy.questions
                 or policy.step_up
                 or policy.factor
             ),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stockade.api_docs import verify_basic
 from stockade.authorization.dependencies import raise_refusal
+from stockade.authorization.engines.registering import report_failure
+from stockade.authorization.objects import ENGINE_FAILED
 from stockade.authorization.rules import decide, decide_demand
 from stockade.core.decision import Decision
 from stockade.core.exchange import SCOPE_KEY
@@ -25,6 +27,7 @@ from stockade.errors import (
 from stockade.events import event_name_for
 from stockade.gate.content import CheckedBody, without_coding
 from stockade.gate.endings import Ending
+from stockade.gate.own_answers import ask_handler, find_handler
 from stockade.gate.plans import Access, Plan
 from stockade.gate.sockets import WatchedSocket
 from stockade.web.responses import refuse, unavailable
@@ -132,7 +135,7 @@ class Guard:
             _enter(known, scope, exchange)
             if plan.together is not None:
                 await self._limiter.check(plan.together, exchange, scope)
-            self._authorize(plan, known)
+            self._authorize(plan, known, scope)
             exchange.decision = plan.granted
             return
         if plan.before is not None:
@@ -152,9 +155,9 @@ class Guard:
         _enter(principal, scope, exchange)
         if plan.after is not None:
             await self._limiter.check(plan.after, exchange, scope)
-        self._authorize(plan, principal)
+        self._authorize(plan, principal, scope)
 
-    def _authorize(self, plan: Plan, principal: Principal) -> None:
+    def _authorize(self, plan: Plan, principal: Principal, scope: Scope) -> None:
         if plan.access is Access.CLOSED:
             raise ForbiddenError(reason="gate.no_policy")
         if self._factor_required_for and not plan.policy.factorless:
@@ -163,7 +166,10 @@ class Guard:
         if plan.rules:
             policy = plan.policy
             now = None if policy.step_up is None else self._clock.now()
-            raise_refusal(decide(policy, principal, now=now), policy)
+            decision = decide(policy, principal, now=now)
+            if decision.reason == ENGINE_FAILED:
+                report_failure(self._events, scope, decision)
+            raise_refusal(decision, policy)
 
     def check_body(
         self, content: ContentRules, scope: Scope, receive: Receive, exchange: Exchange
@@ -200,7 +206,7 @@ class Guard:
             authenticator = self._authenticator
             known = authenticator.peek(exchange) or await authenticator.authenticate(exchange)
             _enter(known, scope, exchange)
-            self._authorize(plan, known)
+            self._authorize(plan, known, scope)
 
         def record(error: Exception) -> None:
             self._record(error, scope)
@@ -239,6 +245,16 @@ class Guard:
         exchange: Exchange = scope[SCOPE_KEY]
         denied = self._record(error, scope)
         exchange.decision = Decision(granted=False, reason=denied.reason)
+        handler = None if exchange.planted else find_handler(denied, scope)
+        if handler is not None:
+            try:
+                answer = await ask_handler(handler, denied, scope)
+            except Exception as failure:  # noqa: BLE001 - whatever a function of the application raises
+                name = type(failure).__name__
+                self._events.emit("web.server_error", scope=scope, reason=name)
+            else:
+                await answer(scope, receive, send)
+                return
         await refuse(problem_for(denied), scope, receive, send, request_id=exchange.request_id)
 
     def _record(self, error: Exception, scope: Scope) -> DeniedError:

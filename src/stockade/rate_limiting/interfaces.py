@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from stockade.core.limits import Strategy
-from stockade.rate_limiting.models import Charge, LimitRequest, LimitState, Refund
+from stockade.rate_limiting.models import Charge, LimitRequest, LimitState, Refund, UnitRefund
 
 
 class LimitStore(Protocol):
@@ -67,6 +67,15 @@ class ImmediateStore(Protocol):
 
 
 @runtime_checkable
+class PunctualStore(Protocol):
+    """A store whose `LimitStore.acquire` answers in time or fails, by itself."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds within which it does, unless this process is held up."""
+
+
+@runtime_checkable
 class StrategicStore(Protocol):
     """A store that counts by more than GCRA."""
 
@@ -77,10 +86,10 @@ class StrategicStore(Protocol):
 
 @runtime_checkable
 class RefundStore(Protocol):
-    """A store that takes a debt back which should not have been."""
+    """A store that takes back what should not have been counted."""
 
-    async def give_back(self, refunds: Sequence[Refund]) -> None:
-        """Give back to buckets that count by GCRA; one that is gone is full anyway.
+    async def give_back(self, refunds: Sequence[Refund | UnitRefund]) -> None:
+        """Give back to buckets; one that is gone is full anyway.
 
         Raises:
             StoreError: The store could not answer.

@@ -12,12 +12,11 @@ from stockade.core.clock import Clock, SystemClock
 from stockade.core.exchange import Exchange
 from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
-from stockade.errors import RateLimitedError, StoreError, UnavailableError
+from stockade.errors import ConfigurationError, RateLimitedError, StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.bans import Bans
 from stockade.rate_limiting.compat import Limiter
 from stockade.rate_limiting.dependencies import connection_of
-from stockade.rate_limiting.gcra import MICROSECONDS
 from stockade.rate_limiting.headers import (
     RATE_LIMIT,
     render_debts,
@@ -33,13 +32,13 @@ from stockade.rate_limiting.models import (
     KeyKind,
     LimitRequest,
     LimitState,
-    Refund,
-    Reservation,
     RoutePlan,
 )
 from stockade.rate_limiting.planning import Planner, RouteBinder
 from stockade.rate_limiting.questions import Questions
+from stockade.rate_limiting.refunds import refunds_of, reserve_debts, reserve_states
 from stockade.rate_limiting.refusals import Outcome, Refusals
+from stockade.rate_limiting.rules import describe_rule
 from stockade.rate_limiting.settings import RateLimitingSettings, with_failure
 
 Scope = MutableMapping[str, Any]
@@ -58,6 +57,7 @@ class RateLimiter:
         url: Address of the store, for what a slowapi-style limiter says of it.
         bans: Who is banned; without it, nobody ever is.
         refusals: Where it is noted who is refused; without it, nowhere.
+        unread: Variables of the environment that slowapi would read and nobody reads here.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class RateLimiter:
         url: str = "memory://",
         bans: Bans | None = None,
         refusals: Refusals | None = None,
+        unread: Sequence[str] = (),
     ) -> None:
+        self._unread = tuple(unread)
         self._bans = bans
         self._refusals = refusals
         self._store = store
@@ -106,6 +108,11 @@ class RateLimiter:
         """
         if limiter in self._adopted:
             return
+        if self._unread:
+            raise ConfigurationError(
+                f"slowapi reads {', '.join(self._unread)}, and Stockade does not: give it to"
+                " Limiter(...) or to STOCKADE_RATE_LIMITING__*, and take it out of the environment"
+            )
         settings = self._settings
         # Of each class of routes that the limiter's limits can be on.
         for own in (settings.failure_public, settings.failure_authenticated):
@@ -176,14 +183,13 @@ class RateLimiter:
                 field = (RATE_LIMIT, render_debts(limits, debts))
                 exchange.headers += (limits.policy_header, field)
                 if limits.conditional:
-                    exchange.reservations += _reserve(limits, keys, debts, since)
+                    exchange.reservations += reserve_debts(limits, keys, debts, since)
                 return
         states = await self._acquire(limits, keys)
         if not all(state.allowed for state in states):
             self._refuse(limits, keys, states, exchange, scope)
         elif limits.conditional:
-            debts = [round(state.reset_after * MICROSECONDS) for state in states]
-            exchange.reservations += _reserve(limits, keys, debts, since)
+            exchange.reservations += reserve_states(limits, keys, states, since)
         field = (RATE_LIMIT, render_states(limits.limits, states))
         exchange.headers += (limits.policy_header, field)
         if self._legacy:
@@ -247,19 +253,10 @@ class RateLimiter:
     async def settle(self, exchange: Exchange, status: int) -> None:
         """Give back what a request has taken whose answer does not count.
 
-        It goes back without what time has given back already, so that nobody gets more than the
-        limit says. Where the store is away, time alone gives it back.
+        Where the store is away, time alone gives it back.
         """
         reservations, exchange.reservations = exchange.reservations, ()
-        now = self._clock.monotonic()
-        refunds = []
-        for each in reservations:
-            if not isinstance(each, Reservation) or status in each.statuses:
-                continue
-            gone = ceil((now - each.since) * MICROSECONDS)
-            amount = min(each.charge, each.debt - gone)
-            if amount > 0:
-                refunds.append(Refund(each.key, amount))
+        refunds = refunds_of(reservations, status, self._clock.monotonic())
         if refunds and self._refunds is not None:
             try:
                 await self._refunds.give_back(refunds)
@@ -321,6 +318,7 @@ class RateLimiter:
             retry_after=timedelta(seconds=max(1, ceil(wait))),
             headers=headers,
             message=self._message(used_up, scope),
+            limit=describe_rule(used_up[0].rule),
         )
 
     def _refuse_place(self, limit: BoundLimit, key: str, exchange: Exchange, scope: Scope) -> None:
@@ -331,6 +329,7 @@ class RateLimiter:
                 reason="rate_limiting.too_many_at_once",
                 retry_after=_SOON,
                 message=self._message([limit], scope),
+                limit=describe_rule(limit.rule),
             )
 
     def _is_dry(self, exchange: Exchange) -> bool:
@@ -379,13 +378,3 @@ class RateLimiter:
                 reason="rate_limiting.banned", retry_after=timedelta(seconds=ceil(seconds))
             )
         return keys
-
-
-def _reserve(
-    limits: CompiledLimits, keys: Sequence[str], debts: Sequence[int], since: float
-) -> tuple[Reservation, ...]:
-    return tuple(
-        Reservation(key, limit.statuses, charge.amount, debt, since)
-        for key, limit, charge, debt in zip(keys, limits.limits, limits.charges, debts, strict=True)
-        if limit.statuses is not None
-    )

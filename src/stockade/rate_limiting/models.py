@@ -11,8 +11,7 @@ from stockade.core.identity import AuthenticationMethod, Principal
 from stockade.core.limits import LimitRule
 
 
-@dataclass(frozen=True, slots=True)
-class LimitRequest:
+class LimitRequest(NamedTuple):
     """One bucket to take from.
 
     Args:
@@ -24,8 +23,7 @@ class LimitRequest:
     rule: LimitRule
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(NamedTuple):
     """How a bucket stands after a request.
 
     Args:
@@ -33,12 +31,15 @@ class LimitState:
         remaining: Units that could be taken at once.
         retry_after: Seconds until the same request would pass; 0 if it passed.
         reset_after: Seconds until the bucket is full again.
+        at: Microsecond of the store's clock at which it was decided, where a window is to give
+            back what was taken then; None where nothing can go back.
     """
 
     allowed: bool
     remaining: int
     retry_after: float
     reset_after: float
+    at: int | None = 0
 
 
 class Charge(NamedTuple):
@@ -63,6 +64,21 @@ class Refund(NamedTuple):
 
     key: str
     amount: int
+
+
+class UnitRefund(NamedTuple):
+    """What goes back to a bucket that counts by windows.
+
+    Args:
+        key: Name of the bucket.
+        rule: What was taken, and by which strategy.
+        at: Microsecond of the store's clock at which it was taken. A window that has ended since
+            gets nothing back.
+    """
+
+    key: str
+    rule: LimitRule
+    at: int
 
 
 class KeyKind(StrEnum):
@@ -166,6 +182,7 @@ class Reservation:
         charge: The debt that was added, in microseconds.
         debt: The debt of the bucket right after it, in microseconds.
         since: Seconds on the monotonic clock, before it was taken.
+        units: What goes back in the place of debt to a bucket that counts by windows.
     """
 
     key: str
@@ -173,6 +190,7 @@ class Reservation:
     charge: int
     debt: int
     since: float
+    units: UnitRefund | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import nlargest
+from threading import Lock
 from typing import Final, Protocol, runtime_checkable
 
 from stockade.errors import StoreError
@@ -120,7 +121,8 @@ class RefusalKeeper(Protocol):
 class Refusals:
     """What this process has refused and not yet written.
 
-    It is used from one event loop.
+    Several event loops may use it, in several threads; the first one that notes something writes
+    for all of them.
 
     Args:
         store: Where refusals are kept.
@@ -131,6 +133,7 @@ class Refusals:
         self._store = store
         self._events = events
         self._noted: dict[Outcome, Noted] = {}
+        self._lock = Lock()
         self._writing: asyncio.Task[None] | None = None
         self._healthy = True
 
@@ -141,14 +144,17 @@ class Refusals:
             keys: Names of the buckets.
             outcome: What became of the request.
         """
-        noted = self._noted.setdefault(outcome, Noted())
-        noted.add(((key, 1) for key in keys), 1)
-        if self._writing is None:
+        with self._lock:
+            noted = self._noted.setdefault(outcome, Noted())
+            noted.add(((key, 1) for key in keys), 1)
+        writing = self._writing
+        if writing is None or writing.get_loop().is_closed():
             self._writing = asyncio.create_task(self._write_later())
 
     async def write(self) -> None:
         """Write what was noted; where the store is away it is lost, and an event says so."""
-        noted, self._noted = self._noted, {}
+        with self._lock:
+            noted, self._noted = self._noted, {}
         for outcome, each in noted.items():
             try:
                 async with asyncio.timeout(_PATIENCE):
@@ -170,10 +176,10 @@ class Refusals:
 
     async def close(self) -> None:
         """Write what is left."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
-            self._writing = None
+        writing, self._writing = self._writing, None
+        if writing is not None and writing.get_loop() is asyncio.get_running_loop():
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
         await self.write()
 
     async def _write_later(self) -> None:

@@ -13,14 +13,17 @@ from stockade.core.limits import FailurePolicy
 from stockade.errors import StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.breaker import CircuitBreaker
-from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, RefundStore
-from stockade.rate_limiting.models import LimitRequest, LimitState, Refund
+from stockade.rate_limiting.errors import UnreadableBucketError
+from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, PunctualStore, RefundStore
+from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.rate_limiting.settings import RateLimitingSettings
 
 # A timer that fires after twice its time says that this process was held up, by a handler that
 # blocks the event loop or by its start, and nothing about the store: it is asked once more. At
 # worst the request is counted twice.
 _HELD_UP: Final = 2
+# Seconds between two events that say the same of a bucket.
+_QUIET: Final = 60.0
 _Answer = TypeVar("_Answer")
 
 
@@ -53,10 +56,12 @@ class ResilientStore:
         self._local = local
         self._policy: FailurePolicy = settings.failure
         self._timeout = settings.timeout
+        self._punctual = isinstance(store, PunctualStore)
         self._clock = clock
         self._retry_after = timedelta(seconds=max(1, ceil(settings.cooldown)))
         self._events = events
         self._healthy = True
+        self._silent_until = 0.0
         self._breaker = CircuitBreaker(
             threshold=settings.failure_threshold, cooldown=settings.cooldown, clock=clock
         )
@@ -81,6 +86,11 @@ class ResilientStore:
             return await self._fall_back(requests)
         try:
             states = await self._ask(requests)
+        except UnreadableBucketError as error:
+            # The store has answered: whoever can spoil one key must not put it out of work for all.
+            self._note_success()
+            self._note_unreadable()
+            return await self._fall_back(requests, cause=error)
         except (StoreError, TimeoutError) as error:
             self._note_failure(error)
             return await self._fall_back(requests, cause=error)
@@ -92,8 +102,8 @@ class ResilientStore:
         self._note_success()
         return states
 
-    async def give_back(self, refunds: Sequence[Refund]) -> None:
-        """Take debts back, where the store can and answers; else time gives them back.
+    async def give_back(self, refunds: Sequence[Refund | UnitRefund]) -> None:
+        """Give back what should not have been taken, where the store can; else time does.
 
         Raises:
             UnavailableError: The store is away and the policy is ``closed``.
@@ -211,6 +221,8 @@ class ResilientStore:
         await self._local.close()
 
     async def _ask(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        if self._punctual:
+            return await self._store.acquire(requests)
         started = self._clock.monotonic()
         try:
             return await self._ask_once(requests)
@@ -235,10 +247,22 @@ class ResilientStore:
             request for request, policy in zip(requests, policies, strict=True) if policy == "local"
         ]
         states = iter(await self._local.acquire(counted) if counted else ())
+        # What this process has counted must not go back to the store, which would give more than
+        # there is.
         return [
-            next(states) if policy == "local" else _full(request)
+            next(states)._replace(at=None) if policy == "local" else _full(request)
             for request, policy in zip(requests, policies, strict=True)
         ]
+
+    def _note_unreadable(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + _QUIET
+            self._events.emit(
+                "rate_limiting.bucket_unreadable",
+                reason="rate_limiting.bucket_unreadable",
+                details={"policy": self._policy},
+            )
 
     def _note_failure(self, error: Exception) -> None:
         self._breaker.fail()
@@ -259,4 +283,6 @@ class ResilientStore:
 
 def _full(request: LimitRequest) -> LimitState:
     """Return how a bucket stands that nobody counts."""
-    return LimitState(allowed=True, remaining=request.rule.amount, retry_after=0.0, reset_after=0.0)
+    return LimitState(
+        allowed=True, remaining=request.rule.amount, retry_after=0.0, reset_after=0.0, at=None
+    )

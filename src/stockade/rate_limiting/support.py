@@ -38,12 +38,12 @@ def require_support(store: object, rules: Iterable[LimitRule], route: str) -> No
         if rule.strategy not in can:
             raise ConfigurationError(
                 f"{route}: this store of the limits can't count by {rule.strategy}: use gcra, or"
-                " count in memory or Redis"
+                " count in memory, Redis or PostgreSQL"
             )
         if rule.unit is Unit.IN_FLIGHT and not isinstance(store, LeaseStore):
             raise ConfigurationError(
                 f"{route}: this store of the limits does not know what is in flight: count in"
-                " memory or Redis"
+                " memory, Redis or PostgreSQL"
             )
         if (
             rule.terms is not None
@@ -52,5 +52,5 @@ def require_support(store: object, rules: Iterable[LimitRule], route: str) -> No
         ):
             raise ConfigurationError(
                 f"{route}: this store of the limits can't give back what an answer does not count:"
-                " count in memory or Redis"
+                " count in memory, Redis or PostgreSQL"
             )

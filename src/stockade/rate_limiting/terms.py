@@ -72,7 +72,7 @@ def make_rules(
         ConfigurationError: The notation is wrong, or the tiers don't go with the text.
     """
 
-    def parse(each: str, own: LimitTerms | None) -> tuple[LimitRule, ...]:
+    def parse(each: str, own: LimitTerms | None = None) -> tuple[LimitRule, ...]:
         return parse_rules(each, scope=scope, key=key, cost=cost, strategy=strategy, terms=own)
 
     if isinstance(text, str) and tiers is None:
@@ -83,13 +83,9 @@ def make_rules(
             " rate_limit(plan_of, tiers={'free': '10/minute', 'paid': '100/minute'})"
         )
     verify_function("a function that names the tier", text)
-    # With the statuses, so that what a strategy can't do is found here.
-    parsed = {name: parse(each, terms) for name, each in tiers.items()}
+    parsed = {name: parse(each) for name, each in tiers.items()}
     tightest = min(parsed.values(), key=tightness)[0]
-    plain = tuple(
-        (name, tuple(replace(rule, terms=None) for rule in rules)) for name, rules in parsed.items()
-    )
-    chosen = replace(terms or LimitTerms(), choose=text, tiers=plain)
+    chosen = replace(terms or LimitTerms(), choose=text, tiers=tuple(parsed.items()))
     return (replace(tightest, terms=chosen),)
 
 

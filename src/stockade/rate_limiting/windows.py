@@ -1,21 +1,26 @@
 """Decide whether a bucket has enough by windows, in whole microseconds.
 
-A fixed window begins with its first request. A sliding window counter keeps the counts of this and
-of the last window and takes the last one's as if it had been spread evenly. A moving window
-remembers when each unit was taken and is exact at any moment.
+A fixed window begins with the first unit that is taken. A sliding window counter keeps the counts
+of this and of the last window and takes the last one's as if it had been spread evenly. A moving
+window remembers when each unit was taken and is exact at any moment.
 
-The same arithmetic runs in Redis; both are compared with a slow reference in the tests.
+Where the clock of a server goes back, what was taken later counts as taken now: nothing is given
+away, and nobody is refused for longer than the windows last.
+
+The same arithmetic runs in Redis and in PostgreSQL; all are compared with a slow reference in the
+tests.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from stockade.core.limits import LimitRule, Strategy
-from stockade.rate_limiting.gcra import MICROSECONDS
-from stockade.rate_limiting.models import LimitState
+from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
+from stockade.rate_limiting.models import LimitRequest, LimitState
 
 
 class FixedWindow(NamedTuple):
@@ -48,6 +53,26 @@ EMPTY: Final[dict[Strategy, Window]] = {
 }
 """The state of a bucket that nobody has taken from, by strategy."""
 
+CODES: Final = {
+    Strategy.GCRA: 0,
+    Strategy.FIXED_WINDOW: 1,
+    Strategy.SLIDING_WINDOW_COUNTER: 2,
+    Strategy.MOVING_WINDOW: 3,
+}
+"""The numbers by which the scripts and functions of servers know the strategies."""
+
+
+def length_of(rule: LimitRule) -> int:
+    """Return the microseconds of a window, or of one unit where GCRA counts."""
+    return interval_of(rule) if rule.strategy is Strategy.GCRA else rule.window * MICROSECONDS
+
+
+def names_windows(batch: Sequence[Sequence[LimitRequest]]) -> bool:
+    """Tell whether any bucket of a batch counts by windows."""
+    return any(
+        request.rule.strategy is not Strategy.GCRA for requests in batch for request in requests
+    )
+
 
 def take_from_window(window: Window, rule: LimitRule, now: int) -> tuple[Window, LimitState]:
     """Take from a bucket.
@@ -71,7 +96,32 @@ def stand_of_window(window: Window, rule: LimitRule, now: int) -> LimitState:
     """Tell how a bucket stands that was not touched, since another one had too little."""
     # To take nothing is refused only where there is less than nothing left: as one that passes.
     state = take_from_window(window, replace(rule, cost=0), now)[1]
-    return replace(state, allowed=True, retry_after=0.0)
+    return state._replace(allowed=True, retry_after=0.0)
+
+
+def give_back(window: Window, rule: LimitRule, at: int) -> Window:
+    """Give back what was taken, unless time has done so.
+
+    Args:
+        window: The state of the bucket.
+        rule: What was taken.
+        at: Microsecond at which it was taken.
+    """
+    if isinstance(window, FixedWindow):
+        began = window.end - rule.window * MICROSECONDS
+        if not began <= at < window.end:
+            return window
+        # A window without units has not begun.
+        left = window.used - rule.cost
+        return window._replace(used=left) if left > 0 else FixedWindow(0, 0)
+    if isinstance(window, SlidingWindow):
+        age = window.number - at // (rule.window * MICROSECONDS)
+        if age == 0:
+            return window._replace(used=max(0, window.used - rule.cost))
+        return window._replace(last=max(0, window.last - rule.cost)) if age == 1 else window
+    first, end = bisect_left(window.taken, at), bisect_right(window.taken, at)
+    end = min(end, first + rule.cost)
+    return MovingWindow(window.taken[:first] + window.taken[end:])
 
 
 def expiry_of(window: Window, rule: LimitRule) -> int:
@@ -89,13 +139,14 @@ def _take_fixed(window: FixedWindow, rule: LimitRule, now: int) -> tuple[Window,
     if window.end <= now:
         window = FixedWindow(now + length, 0)
     elif window.end > now + length:
-        # The clock of a server went back: no longer than a window, or it would refuse for ever.
         window = FixedWindow(now + length, window.used)
     after = window.used + rule.cost
     wait = window.end - now
     if after > rule.amount:
-        return window, _refused(rule.amount - window.used, wait, wait)
-    return window._replace(used=after), _passed(rule.amount - after, wait if after else 0)
+        return window, _refused(rule.amount - window.used, wait, wait if window.used else 0)
+    if not after:
+        return FixedWindow(0, 0), _passed(rule.amount, 0)
+    return window._replace(used=after), _passed(rule.amount - after, wait)
 
 
 def _take_sliding(window: SlidingWindow, rule: LimitRule, now: int) -> tuple[Window, LimitState]:
@@ -106,8 +157,7 @@ def _take_sliding(window: SlidingWindow, rule: LimitRule, now: int) -> tuple[Win
     elif number > window.number:
         window = SlidingWindow(number, 0, 0)
     elif number < window.number:
-        # The clock of a server went back: nothing of it is forgotten.
-        number, elapsed = window.number, 0
+        window = SlidingWindow(number, 0, min(rule.amount, window.last + window.used))
     weighed = window.last * (length - elapsed)
     after = window.used + rule.cost
     if weighed > (rule.amount - after) * length:
@@ -140,6 +190,8 @@ def _reset_sliding(window: SlidingWindow, length: int, elapsed: int) -> int:
 def _take_moving(window: MovingWindow, rule: LimitRule, now: int) -> tuple[Window, LimitState]:
     length = rule.window * MICROSECONDS
     taken = window.taken[bisect_right(window.taken, now - length) :]
+    if taken and taken[-1] > now:
+        taken = tuple([min(moment, now) for moment in taken])
     window = MovingWindow(taken)
     after = len(taken) + rule.cost
     if after > rule.amount:

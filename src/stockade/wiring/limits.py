@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from stockade.rate_limiting import RateLimiter
 from stockade.rate_limiting.bans import Bans
 from stockade.rate_limiting.refusals import Refusals
+from stockade.settings import variables_of_slowapi
 from stockade.storage.limits import (
     ban_store,
     guarded_limit_store,
@@ -73,6 +74,7 @@ class LimitWiring:
             url=self._url(limits),
             bans=self.bans,
             refusals=self.refusals,
+            unread=variables_of_slowapi(),
         )
         self.attempts = self._make_attempts()
 

@@ -14,7 +14,7 @@ from stockade.rate_limiting import (
     RateLimitingSettings,
     ResilientStore,
 )
-from stockade.rate_limiting.models import Refund
+from stockade.rate_limiting.models import Refund, UnitRefund
 from stockade.storage.memory import MemoryLimitStore
 from tests.unit.rate_limiting.helpers import ManualClock, Recorder
 
@@ -54,7 +54,7 @@ class FailingStore(MemoryLimitStore):
         if self.failing:
             raise StoreError("away")
 
-    async def give_back(self, refunds: Sequence[Refund]) -> None:
+    async def give_back(self, refunds: Sequence[Refund | UnitRefund]) -> None:
         """Fail, hang or answer."""
         await self._answer()
         await super().give_back(refunds)

@@ -289,10 +289,6 @@ def test_a_default_asks_a_store_for_no_more_than_it_can(bench: Bench) -> None:
         pytest.param(lambda: rate_limit("5/minute", count=[]), id="no statuses"),
         pytest.param(lambda: rate_limit("5/minute", count=[42]), id="no status"),
         pytest.param(
-            lambda: rate_limit("5/minute", count="failures", strategy="fixed-window"),
-            id="failures by windows",
-        ),
-        pytest.param(
             lambda: rate_limit("20000/minute", strategy="moving-window"), id="too many moments"
         ),
         pytest.param(

@@ -1,22 +1,17 @@
 """The endpoints of companies."""
 
-from typing import Annotated
-
 from fastapi import APIRouter, Depends
-from sqlalchemy.ext.asyncio import AsyncSession
 from utils.rate_limiter import get_rate_limit_key
 
 from database.companies import crud
 from database.companies.schemas import CompanyOut, DepartmentOut, EntityCreate, MemberOut
-from database.dependencies import get_current_user, get_session, require_admin_role
+from database.dependencies import Session, get_current_user, require_admin_role
 from stockade import Principal
 from stockade.errors import ForbiddenError
 from stockade.rate_limiting import Limiter
 
 router = APIRouter(prefix="/companies", tags=["companies"])
 limiter = Limiter(key_func=get_rate_limit_key)
-
-Session = Annotated[AsyncSession, Depends(get_session)]
 
 
 @router.get("")

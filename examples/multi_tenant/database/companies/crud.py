@@ -4,6 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from database.base import engine
+from database.commits import committing
 from database.companies.models import Department
 from database.companies.schemas import CompanyOut, EntityCreate, MemberOut
 from stockade.storage.sql.models import Membership, Tenant, User
@@ -14,8 +15,8 @@ _MOST = 1000
 
 async def create_department(session: AsyncSession, given: EntityCreate) -> Department:
     department = Department(name=given.name, description=given.description)
-    session.add(department)
-    await session.commit()
+    async with committing(session):
+        session.add(department)
     return department
 
 
@@ -36,6 +37,17 @@ async def list_members(company: str) -> list[MemberOut]:
     async with engine.connect() as connection:
         rows = await connection.execute(statement)
     return [MemberOut(user_id=row.id, email=row.email, role=row.role) for row in rows]
+
+
+async def find_member(company: str, user_id: str) -> MemberOut | None:
+    members = await list_members(company)
+    return next((member for member in members if member.user_id == user_id), None)
+
+
+async def exists(company: str) -> bool:
+    async with engine.connect() as connection:
+        found = await connection.scalar(select(Tenant.id).where(Tenant.id == company))
+    return found is not None
 
 
 async def list_companies() -> list[CompanyOut]:

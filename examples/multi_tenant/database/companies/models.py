@@ -6,6 +6,7 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.base import Base
+from stockade.authorization import open_within_tenant
 from stockade.tenancy import TenantScoped
 
 
@@ -21,3 +22,6 @@ class Department(TenantScoped, Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=_new_id)
     name: Mapped[str] = mapped_column(String(100))
     description: Mapped[str] = mapped_column(String(500))
+
+
+open_within_tenant(Department, "everybody knows the departments; a role says who adds one")

@@ -11,7 +11,13 @@ from stockade.core.clock import Clock, SystemClock
 from stockade.core.limits import LimitRule, Strategy
 from stockade.rate_limiting.gcra import MICROSECONDS, capacity_of, stand, take
 from stockade.rate_limiting.leases import LocalPlaces
-from stockade.rate_limiting.models import Charge, LimitRequest, LimitState, Refund
+from stockade.rate_limiting.models import (
+    Charge,
+    LimitRequest,
+    LimitState,
+    Refund,
+    UnitRefund,
+)
 from stockade.rate_limiting.windows import Window, stand_of_window, take_from_window
 from stockade.storage.memory.windows import WindowBuckets
 
@@ -96,11 +102,14 @@ class MemoryLimitStore:
             self._windows.forget("")
         self._places.forget("")
 
-    async def give_back(self, refunds: Sequence[Refund]) -> None:
-        """Take debts back that should not have been."""
+    async def give_back(self, refunds: Sequence[Refund | UnitRefund]) -> None:
+        """Give back what should not have been taken."""
         with self._lock:
             now = int(self._monotonic() * MICROSECONDS)
             for refund in refunds:
+                if isinstance(refund, UnitRefund):
+                    self._windows.give_back(refund)
+                    continue
                 bucket = self._buckets.get(refund.key)
                 if bucket is not None:
                     full_at = max(now, bucket[0] - refund.amount)
@@ -176,10 +185,11 @@ class MemoryLimitStore:
                 _stand(before, request.rule, now) if state.allowed else state
                 for request, state, before in zip(requests, states, standing, strict=True)
             ]
+        states = [state._replace(at=now) for state in states]
         for request, state in zip(requests, states, strict=True):
             if request.key in debts:
                 self._put(request, now + debts[request.key], now)
-            else:
+            elif request.rule.cost:
                 window = windows[request.key]
                 self._windows.put(request.key, window, request.rule, left=state.remaining, now=now)
         return states

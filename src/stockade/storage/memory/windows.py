@@ -6,7 +6,8 @@ from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from stockade.core.limits import LimitRule
-from stockade.rate_limiting.windows import EMPTY, MovingWindow, Window, expiry_of
+from stockade.rate_limiting.models import UnitRefund
+from stockade.rate_limiting.windows import EMPTY, MovingWindow, Window, expiry_of, give_back
 
 _SAMPLE: Final = 8
 _SWEEP: Final = 2
@@ -60,6 +61,17 @@ class WindowBuckets:
         used = 1 - left / rule.amount
         self._buckets[key] = _Bucket(window, expiry_of(window, rule), used, units)
         self._units += units
+
+    def give_back(self, refund: UnitRefund) -> None:
+        """Give units back to a bucket, if it is there."""
+        bucket = self._buckets.get(refund.key)
+        if bucket is None:
+            return
+        window = give_back(bucket.window, refund.rule, refund.at)
+        units = len(window.taken) if isinstance(window, MovingWindow) else 0
+        self._units += units - bucket.units
+        used = max(0.0, bucket.used - refund.rule.cost / refund.rule.amount)
+        self._buckets[refund.key] = _Bucket(window, bucket.expires, used, units)
 
     def forget(self, prefix: str) -> None:
         """Forget the buckets whose key starts with this."""

@@ -10,22 +10,16 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from stockade.core.limits import Strategy
-from stockade.rate_limiting.gcra import MICROSECONDS, interval_of
-from stockade.rate_limiting.models import LimitRequest
-
-_CODES: Final = {
-    Strategy.GCRA: 0,
-    Strategy.FIXED_WINDOW: 1,
-    Strategy.SLIDING_WINDOW_COUNTER: 2,
-    Strategy.MOVING_WINDOW: 3,
-}
+from stockade.rate_limiting.models import LimitRequest, UnitRefund
+from stockade.rate_limiting.windows import CODES, length_of
 
 # Arguments: how many requests there are, how many keys each has, then strategy, length (an interval
 # for GCRA, else a window), amount and cost of each key. A bucket is a hash, but for GCRA, which is
 # the text of the other script, and for a moving window, which is a list of moments, newest first.
-# `looks` holds what a request has seen and would leave behind; nothing is written before all of its
-# buckets have agreed.
+# `states` holds what a request has seen and would leave behind; nothing is taken before all of its
+# buckets have agreed. What lies ahead, since the clock of the server went back, becomes what was
+# taken now; that is written down even where nothing is taken, or the server would refuse until its
+# clock has caught up. The last number of the reply is the moment at which it was decided.
 TAKE_WINDOWS: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -35,13 +29,17 @@ local key_at, rule_at = 0, requests + 1
 local look, take, write = {}, {}, {}
 
 local function number(text)
-  return tonumber(text or '0') or 0
+  return tonumber(text or '0') or error('this is no bucket')
 end
 
 -- GCRA: the debt.
 look[0] = function(key, length, amount)
   local debt = number(redis.call('GET', key)) - now
-  return {debt = math.max(0, math.min(debt, length * amount))}
+  if debt > length * amount then
+    debt = length * amount
+    write[0](key, {debt = debt})
+  end
+  return {debt = math.max(0, debt)}
 end
 take[0] = function(seen, length, amount, cost)
   local capacity = length * amount
@@ -65,23 +63,30 @@ look[1] = function(key, length)
   if finish <= now then
     return {finish = now + length, count = 0}
   end
-  return {finish = math.min(finish, now + length), count = count}
+  if finish > now + length then
+    finish = now + length
+    write[1](key, {finish = finish, count = count})
+  end
+  return {finish = finish, count = count}
 end
 take[1] = function(seen, length, amount, cost)
   local after = seen.count + cost
   local wait = seen.finish - now
   if after > amount then
-    return seen, 0, amount - seen.count, wait, wait
+    return seen, 0, amount - seen.count, wait, seen.count > 0 and wait or 0
   end
   return {finish = seen.finish, count = after}, 1, amount - after, 0, after > 0 and wait or 0
 end
 write[1] = function(key, left)
+  if left.count == 0 then
+    return
+  end
   redis.call('HSET', key, 'e', string.format('%.0f', left.finish), 'c', left.count)
   redis.call('PEXPIRE', key, math.ceil((left.finish - now) / 1000) + 1)
 end
 
 -- A sliding window: number, count of the last one, count of this one.
-look[2] = function(key, length)
+look[2] = function(key, length, amount)
   local found = redis.call('HMGET', key, 'n', 'l', 'c')
   local window, last, count = number(found[1]), number(found[2]), number(found[3])
   local current = math.floor(now / length)
@@ -91,7 +96,8 @@ look[2] = function(key, length)
   elseif current > window then
     last, count = 0, 0
   elseif current < window then
-    current, elapsed = window, 0
+    last, count = 0, math.min(amount, last + count)
+    write[2](key, {window = current, last = last, count = count, elapsed = elapsed}, length)
   end
   return {window = current, last = last, count = count, elapsed = elapsed}
 end
@@ -130,6 +136,11 @@ end
 -- A moving window: how many of its moments are young enough, found by halving.
 look[3] = function(key, length)
   local low, high = 0, redis.call('LLEN', key)
+  local ahead = 0
+  while ahead < high and number(redis.call('LINDEX', key, ahead)) > now do
+    redis.call('LSET', key, ahead, string.format('%.0f', now))
+    ahead = ahead + 1
+  end
   while low < high do
     local middle = math.floor((low + high) / 2)
     if number(redis.call('LINDEX', key, middle)) > now - length then
@@ -184,6 +195,12 @@ local function rule(i)
     tonumber(ARGV[at + 4])
 end
 
+-- It raises an error where the key holds something else, by which nobody else is troubled.
+local function judge(seen, how, key, length, amount, cost)
+  seen = seen or look[how](key, length, amount)
+  return seen, take[how](seen, length, amount, cost)
+end
+
 local function answer(i, passed, remaining, wait, debt)
   reply[i] = string.format('%d %.0f %.0f %.0f', passed, remaining, wait, debt)
 end
@@ -195,13 +212,18 @@ for request = 1, requests do
   for i = first, last do
     local key = KEYS[i]
     local how, length, amount, cost = rule(i)
-    local seen = states[key] or look[how](key, length, amount)
-    before[i] = seen
-    local left, fits, remaining, wait, debt = take[how](seen, length, amount, cost)
-    states[key] = left
-    passes[i] = fits == 1
-    passed = passed and passes[i]
-    answer(i, fits, remaining, wait, debt)
+    local readable, seen, left, fits, remaining, wait, debt =
+      pcall(judge, states[key], how, key, length, amount, cost)
+    if readable then
+      before[i] = seen
+      states[key] = left
+      passes[i] = fits == 1
+      passed = passed and passes[i]
+      answer(i, fits, remaining, wait, debt)
+    else
+      passed = false
+      answer(i, 0, 0, -1, 0)
+    end
   end
   for i = first, last do
     local key = KEYS[i]
@@ -218,6 +240,7 @@ for request = 1, requests do
   end
   key_at = last
 end
+reply[#reply + 1] = string.format('%.0f', now)
 return table.concat(reply, ' ')
 """
 
@@ -225,24 +248,55 @@ TAKE_WINDOWS_SHA: Final = hashlib.sha1(TAKE_WINDOWS.encode(), usedforsecurity=Fa
 """How Redis names the script; not a security measure."""
 
 
-def names_windows(batch: Sequence[Sequence[LimitRequest]]) -> bool:
-    """Tell whether any bucket of a batch counts by windows."""
-    return any(
-        request.rule.strategy is not Strategy.GCRA for requests in batch for request in requests
-    )
+# Strategy, length of the window, units, moment at which they were taken. A window that has ended
+# gets nothing back, and one without units has not begun.
+GIVE_BACK_UNITS: Final = """
+local key, how = KEYS[1], tonumber(ARGV[1])
+local length, units, at = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local function number(text)
+  return tonumber(text or '0') or 0
+end
+
+if how == 1 then
+  local found = redis.call('HMGET', key, 'e', 'c')
+  local finish, count = number(found[1]), number(found[2])
+  if finish - length <= at and at < finish then
+    if count > units then
+      redis.call('HSET', key, 'c', count - units)
+    else
+      redis.call('DEL', key)
+    end
+  end
+elseif how == 2 then
+  local found = redis.call('HMGET', key, 'n', 'l', 'c')
+  local age = number(found[1]) - math.floor(at / length)
+  if age == 0 and found[3] then
+    redis.call('HSET', key, 'c', math.max(0, number(found[3]) - units))
+  elseif age == 1 and found[2] then
+    redis.call('HSET', key, 'l', math.max(0, number(found[2]) - units))
+  end
+else
+  redis.call('LREM', key, units, ARGV[4])
+end
+"""
 
 
 def pack_windows(
     batch: Sequence[Sequence[LimitRequest]], *, prefix: str
-) -> tuple[list[str], list[int]]:
+) -> tuple[list[bytes], list[int]]:
     """Write requests as keys and arguments of the script."""
-    keys: list[str] = []
+    keys: list[bytes] = []
     rules: list[int] = []
     for requests in batch:
         for request in requests:
             rule = request.rule
-            gcra = rule.strategy is Strategy.GCRA
-            length = interval_of(rule) if gcra else rule.window * MICROSECONDS
-            keys.append(f"{prefix}{request.key}")
-            rules += (_CODES[rule.strategy], length, rule.amount, rule.cost)
+            keys.append(f"{prefix}{request.key}".encode("utf-8", "surrogatepass"))
+            rules += (CODES[rule.strategy], length_of(rule), rule.amount, rule.cost)
     return keys, [len(batch), *map(len, batch), *rules]
+
+
+def refund_arguments(refund: UnitRefund) -> list[str]:
+    """Write what goes back as arguments of its script."""
+    rule = refund.rule
+    return list(map(str, (CODES[rule.strategy], length_of(rule), rule.cost, refund.at)))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from stockade.authorization.engines.registering import report_failure
 from stockade.core.acting import ACTING
 from stockade.core.identity import AuthenticationMethod
 from stockade.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -148,7 +150,8 @@ class TenantCrossing:
             # For the rest of the request, and no shorter: the answer, which holds what the account
             # sees, is serialized after the handler has left this block. The gate takes it away.
             ACTING.set(subject)
-            yield ActingAs(subject, session, ObjectAccess(subject, self._watch))
+            report = partial(report_failure, self._events, self._scope)
+            yield ActingAs(subject, session, ObjectAccess(subject, self._watch, report=report))
 
     @asynccontextmanager
     async def _open(

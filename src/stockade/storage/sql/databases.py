@@ -146,6 +146,10 @@ class Databases:
                 names.add("" if excuse_of(model) else model.__name__)
         return sorted(names - {""})
 
+    def find_models(self) -> list[type[Any]]:
+        """Return the application's mapped classes."""
+        return [mapper.class_ for mapper in self._mappers()]
+
     def _mappers(self) -> list[Mapper[Any]]:
         found: dict[Mapper[Any], None] = {}
         for base in self.find_bases():

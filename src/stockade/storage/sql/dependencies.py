@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.interfaces import ORMOption
 from starlette.requests import HTTPConnection
 
+from stockade.authorization.engines.registering import report_failure
 from stockade.authorization.objects import find_rule
 from stockade.core.dependencies import caller_of
 from stockade.core.exchange import require_exchange
@@ -59,7 +60,7 @@ class AccessDependency:
             ConfigurationError: The request did not come through Stockade.
         """
         exchange = require_exchange(connection.scope)
-        return ObjectAccess(caller_of(exchange), self._watches.of(exchange))
+        return self._watches.access(caller_of(exchange), connection)
 
 
 class CrossingDependency:
@@ -142,6 +143,14 @@ class Watches:
             exchange.watch = Watch(guards, exchange, refuses=self._mode == "refuse")
         # Nothing else puts one there.
         return exchange.watch if isinstance(exchange.watch, Watch) else None
+
+    def access(self, principal: Principal, connection: HTTPConnection) -> ObjectAccess:
+        """Return what a caller may do with objects in a request."""
+        return ObjectAccess(
+            principal,
+            self.of(require_exchange(connection.scope)),
+            report=partial(report_failure, self._events, connection.scope),
+        )
 
     @contextmanager
     def watched(self, session: AsyncSession, connection: HTTPConnection) -> Iterator[None]:
@@ -234,7 +243,7 @@ class ObjectLoader(Generic[_Model]):
             ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
         """
         exchange = require_exchange(connection.scope)
-        access = ObjectAccess(caller_of(exchange), self._watches.of(exchange))
+        access = self._watches.access(caller_of(exchange), connection)
         found = await session.get(
             self.model,
             named[self.parameter],
@@ -285,9 +294,14 @@ class ObjectLoader(Generic[_Model]):
 
 def check_loaders(dependant: Any, template: str) -> list[str]:  # noqa: ANN401 - FastAPI's Dependant
     """Return what is wrong with the loaders of a route, a line for each."""
-    problems = []
+    return [problem for each in loaders_of(dependant) for problem in each.problems(template)]
+
+
+def loaders_of(dependant: Any) -> list[ObjectLoader[Any]]:  # noqa: ANN401 - FastAPI's Dependant
+    """Return what loads objects for a route, at any depth of its dependencies."""
+    found = []
     for dependency in dependant.dependencies:
         if isinstance(dependency.call, ObjectLoader):
-            problems += dependency.call.problems(template)
-        problems += check_loaders(dependency, template)
-    return problems
+            found.append(dependency.call)
+        found += loaders_of(dependency)
+    return found

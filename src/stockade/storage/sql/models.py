@@ -281,6 +281,22 @@ class LimitRow(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     # Microseconds since 1970 at which the bucket is full again.
     full_at: Mapped[int] = mapped_column(BigInteger)
+    # What this and the last window gave, where windows count.
+    used: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    last: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+
+
+class LimitUnitRow(Base):
+    """Units that a moving window remembers, all those of one moment together."""
+
+    __tablename__ = "stockade_limit_units"
+
+    key: Mapped[str] = mapped_column(
+        ForeignKey("stockade_limits.key", ondelete="CASCADE"), primary_key=True
+    )
+    # Microseconds since 1970.
+    at: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    units: Mapped[int] = mapped_column(BigInteger)
 
 
 class LimitPlaceRow(Base):

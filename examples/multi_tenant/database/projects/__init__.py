@@ -1,0 +1,1 @@
+"""Projects of a company, and the notes that belong to them."""

@@ -1,0 +1,1 @@
+"""What the people who run the whole system do for one company, on purpose and on record."""
