@@ -85,7 +85,8 @@ DELETE FROM stockade_limits WHERE key IN (
 )
 PING: Final = text(
     "SELECT to_regprocedure('stockade_give_back_units(text, bigint, bigint, bigint, bigint)')"
-    " IS NOT NULL"
+    " IS NOT NULL AND to_regprocedure('stockade_add_refusals(text, text[], bigint[], bigint,"
+    " bigint, text, bigint, bigint)') IS NOT NULL"
 )
 
 # So many rows are looked at together, and those that are over are dropped. Rows that somebody holds
