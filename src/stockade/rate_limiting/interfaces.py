@@ -67,6 +67,15 @@ class ImmediateStore(Protocol):
 
 
 @runtime_checkable
+class PunctualStore(Protocol):
+    """A store whose `LimitStore.acquire` answers in time or fails, by itself."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds within which it does, unless this process is held up."""
+
+
+@runtime_checkable
 class StrategicStore(Protocol):
     """A store that counts by more than GCRA."""
 

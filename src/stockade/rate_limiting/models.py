@@ -11,8 +11,7 @@ from stockade.core.identity import AuthenticationMethod, Principal
 from stockade.core.limits import LimitRule
 
 
-@dataclass(frozen=True, slots=True)
-class LimitRequest:
+class LimitRequest(NamedTuple):
     """One bucket to take from.
 
     Args:
@@ -24,8 +23,7 @@ class LimitRequest:
     rule: LimitRule
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(NamedTuple):
     """How a bucket stands after a request.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from math import ceil
 from typing import Final, TypeVar, assert_never
@@ -14,7 +13,8 @@ from stockade.core.limits import FailurePolicy
 from stockade.errors import StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.breaker import CircuitBreaker
-from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, RefundStore
+from stockade.rate_limiting.errors import UnreadableBucketError
+from stockade.rate_limiting.interfaces import LeaseStore, LimitStore, PunctualStore, RefundStore
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.rate_limiting.settings import RateLimitingSettings
 
@@ -22,6 +22,8 @@ from stockade.rate_limiting.settings import RateLimitingSettings
 # blocks the event loop or by its start, and nothing about the store: it is asked once more. At
 # worst the request is counted twice.
 _HELD_UP: Final = 2
+# Seconds between two events that say the same of a bucket.
+_QUIET: Final = 60.0
 _Answer = TypeVar("_Answer")
 
 
@@ -54,10 +56,12 @@ class ResilientStore:
         self._local = local
         self._policy: FailurePolicy = settings.failure
         self._timeout = settings.timeout
+        self._punctual = isinstance(store, PunctualStore)
         self._clock = clock
         self._retry_after = timedelta(seconds=max(1, ceil(settings.cooldown)))
         self._events = events
         self._healthy = True
+        self._silent_until = 0.0
         self._breaker = CircuitBreaker(
             threshold=settings.failure_threshold, cooldown=settings.cooldown, clock=clock
         )
@@ -82,6 +86,11 @@ class ResilientStore:
             return await self._fall_back(requests)
         try:
             states = await self._ask(requests)
+        except UnreadableBucketError as error:
+            # The store has answered: whoever can spoil one key must not put it out of work for all.
+            self._note_success()
+            self._note_unreadable()
+            return await self._fall_back(requests, cause=error)
         except (StoreError, TimeoutError) as error:
             self._note_failure(error)
             return await self._fall_back(requests, cause=error)
@@ -212,6 +221,8 @@ class ResilientStore:
         await self._local.close()
 
     async def _ask(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        if self._punctual:
+            return await self._store.acquire(requests)
         started = self._clock.monotonic()
         try:
             return await self._ask_once(requests)
@@ -239,9 +250,19 @@ class ResilientStore:
         # What this process has counted must not go back to the store, which would give more than
         # there is.
         return [
-            replace(next(states), at=None) if policy == "local" else _full(request)
+            next(states)._replace(at=None) if policy == "local" else _full(request)
             for request, policy in zip(requests, policies, strict=True)
         ]
+
+    def _note_unreadable(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + _QUIET
+            self._events.emit(
+                "rate_limiting.bucket_unreadable",
+                reason="rate_limiting.bucket_unreadable",
+                details={"policy": self._policy},
+            )
 
     def _note_failure(self, error: Exception) -> None:
         self._breaker.fail()

@@ -96,7 +96,7 @@ def stand_of_window(window: Window, rule: LimitRule, now: int) -> LimitState:
     """Tell how a bucket stands that was not touched, since another one had too little."""
     # To take nothing is refused only where there is less than nothing left: as one that passes.
     state = take_from_window(window, replace(rule, cost=0), now)[1]
-    return replace(state, allowed=True, retry_after=0.0)
+    return state._replace(allowed=True, retry_after=0.0)
 
 
 def give_back(window: Window, rule: LimitRule, at: int) -> Window:

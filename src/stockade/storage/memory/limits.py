@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 from threading import Lock
 from typing import Final
 
@@ -186,7 +185,7 @@ class MemoryLimitStore:
                 _stand(before, request.rule, now) if state.allowed else state
                 for request, state, before in zip(requests, states, standing, strict=True)
             ]
-        states = [replace(state, at=now) for state in states]
+        states = [state._replace(at=now) for state in states]
         for request, state in zip(requests, states, strict=True):
             if request.key in debts:
                 self._put(request, now + debts[request.key], now)

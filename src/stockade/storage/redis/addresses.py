@@ -16,6 +16,7 @@ from stockade.errors import ConfigurationError
 try:
     from redis.asyncio import ConnectionPool, Redis
     from redis.asyncio.cluster import ClusterNode, RedisCluster
+    from redis.asyncio.connection import AbstractConnection
     from redis.asyncio.retry import Retry
     from redis.asyncio.sentinel import Sentinel
     from redis.backoff import NoBackoff
@@ -82,6 +83,19 @@ def open_client(url: str, *, timeout: float, trips: int) -> Opened:
     except (ValueError, TypeError, RedisError, RedisClusterException):
         # The driver's message may quote the address, and with it the password.
         raise ConfigurationError(_MALFORMED) from None
+
+
+def make_connection(source: Redis | RedisCluster | ClusterNode) -> AbstractConnection:
+    """Make a connection as those of a client or node are, without a limit of time for an answer.
+
+    Callers have one; a second one would see a process that is held up as a server that is away.
+    """
+    if isinstance(source, RedisCluster):
+        raise TypeError("each node of a cluster has connections of its own")
+    maker = source.connection_pool if isinstance(source, Redis) else source
+    options = {**maker.connection_kwargs, "socket_timeout": None}
+    connection: AbstractConnection = maker.connection_class(**options)
+    return connection
 
 
 def _open_cluster(url: str, options: dict[str, Any]) -> Opened:

@@ -8,51 +8,57 @@ where the second refuses. No bucket ever gives more than it holds.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from functools import partial
+from typing import Final, Self
 
 from stockade.core.limits import Strategy
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, StoreError
 from stockade.rate_limiting.gcra import MICROSECONDS, charge_of
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
-from stockade.storage.redis.addresses import open_client
+from stockade.storage.batching import Outcome
+from stockade.storage.redis.addresses import Opened, make_connection
 from stockade.storage.redis.limits import (
     Call,
+    Here,
     RedisLimitStore,
     escape,
-    make_call,
-    read_reply,
+    make_calls,
+    read_replies,
     store_errors,
 )
+from stockade.storage.redis.pipeline import Pipeline
 
 try:
     from redis.asyncio.cluster import RedisCluster
     from redis.crc import key_slot
-    from redis.exceptions import ConnectionError as LostError
-    from redis.exceptions import NoScriptError
-    from redis.exceptions import TimeoutError as LateError
+    from redis.exceptions import (
+        AskError,
+        MovedError,
+        NoScriptError,
+        ResponseError,
+        TryAgainError,
+    )
 except ImportError as error:
     raise ConfigurationError(
         "the Redis driver is not installed: pip install 'stockade[redis]'"
     ) from error
+
+_NO_CLUSTER: Final = "the address of a cluster starts with redis+cluster://"
 
 
 class RedisClusterLimitStore(RedisLimitStore):
     """Buckets in a cluster of Redis 5 or Valkey, shared by all processes.
 
     Args:
-        client: Client of redis-py, with timeouts; it is closed with the store.
+        opener: Makes a client of redis-py, with timeouts; it is closed with the store.
         prefix: What every key starts with; it has no braces.
-        trips: Round trips under way at most.
+        trips: Round trips under way to each node at most.
+        timeout: Seconds within which requests are answered.
     """
-
-    def __init__(
-        self, client: RedisCluster, *, prefix: str = "stockade:limits:", trips: int = 4
-    ) -> None:
-        super().__init__(client, prefix=prefix, trips=trips)
-        self._cluster = client
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -62,15 +68,24 @@ class RedisClusterLimitStore(RedisLimitStore):
             url: ``redis+cluster://user:password@host:port,host:port``; some of the hosts are
                 enough.
             timeout: Seconds for connecting and for an answer.
-            trips: Round trips under way at most.
+            trips: Round trips under way to each node at most.
 
         Raises:
             ConfigurationError: The address is malformed, or is not one of a cluster.
         """
-        client = open_client(url, timeout=timeout, trips=trips).client
+        return super().from_url(url, timeout=timeout, trips=trips)
+
+    @classmethod
+    def _require_kind(cls, opened: Opened) -> None:
+        if not isinstance(opened.client, RedisCluster):
+            raise ConfigurationError(_NO_CLUSTER)
+
+    @property
+    def _cluster(self) -> RedisCluster:
+        client = self._client
         if not isinstance(client, RedisCluster):
-            raise ConfigurationError("the address of a cluster starts with redis+cluster://")
-        return cls(client, trips=trips)
+            raise ConfigurationError(_NO_CLUSTER)
+        return client
 
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Take from all buckets, or from none where one of them has too little.
@@ -80,7 +95,7 @@ class RedisClusterLimitStore(RedisLimitStore):
         """
         groups = _by_slot(requests)
         if len(groups) == 1:
-            return await super().acquire(requests)
+            return await self._ask(requests)
         states: dict[int, LimitState] = {}
         taken: list[int] = []
         started = time.monotonic()
@@ -89,8 +104,8 @@ class RedisClusterLimitStore(RedisLimitStore):
             asked = [requests[number] for number in group]
             if refused:
                 # Only to tell how they stand.
-                asked = [replace(item, rule=replace(item.rule, cost=0)) for item in asked]
-            answers = await super().acquire(asked)
+                asked = [item._replace(rule=replace(item.rule, cost=0)) for item in asked]
+            answers = await self._ask(asked)
             states.update(zip(group, answers, strict=True))
             if refused:
                 continue
@@ -122,14 +137,13 @@ class RedisClusterLimitStore(RedisLimitStore):
                 if state.at is not None and request.rule.cost:
                     refunds.append(UnitRefund(request.key, request.rule, state.at))
                 left = min(request.rule.amount, state.remaining + request.rule.cost)
-                states[number] = replace(state, remaining=left)
+                states[number] = state._replace(remaining=left)
                 continue
             charge = charge_of(request.rule).amount
             amount = min(charge, round(state.reset_after * MICROSECONDS) - elapsed)
             if amount > 0:
                 refunds.append(Refund(request.key, amount))
-            states[number] = replace(
-                state,
+            states[number] = state._replace(
                 remaining=min(request.rule.amount, state.remaining + request.rule.cost),
                 reset_after=max(0.0, state.reset_after - charge / MICROSECONDS),
             )
@@ -158,66 +172,66 @@ class RedisClusterLimitStore(RedisLimitStore):
         async with store_errors():
             await self._cluster.ping(target_nodes=RedisCluster.PRIMARIES)
 
-    async def _disconnect(self) -> None:
-        await self._cluster.aclose()
+    async def _ask(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
+        """Ask the node that has the slot of all of these."""
+        here = self._loops.get()
+        async with store_errors():
+            if not here.mapped:
+                async with asyncio.timeout(self._timeout):
+                    await self._read_map(here)
+            node = self._cluster.get_node_from_key(f"{self._prefix}{requests[0].key}")
+        if node is None:
+            raise StoreError("no node of the cluster has this slot")
+        lane = here.lanes.get(node.name)
+        if lane is None:
+            lane = here.lanes[node.name] = self._make_lane(partial(make_connection, node))
+        return await lane.batcher.acquire(requests)
 
-    async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
-        """Ask each slot once, all of them at the same time."""
+    async def _read_map(self, here: Here) -> None:
+        async with here.mapping:
+            if not here.mapped:
+                await self._cluster.aclose()
+                await self._cluster.initialize()
+                here.mapped = True
+
+    async def _run(
+        self, pipeline: Pipeline, batch: Sequence[Sequence[LimitRequest]]
+    ) -> list[Outcome]:
+        """Ask a node for each slot once, all of them in one trip."""
+        here = self._loops.get()
         slots: dict[int, list[int]] = {}
         for number, requests in enumerate(batch):
             slots.setdefault(_slot_of(requests[0].key), []).append(number)
-        parts = [[batch[number] for number in numbers] for numbers in slots.values()]
-        calls = [make_call(part, prefix=self._prefix) for part in parts]
-        states: list[list[LimitState]] = [[] for _ in batch]
+        calls = [
+            call
+            for members in slots.values()
+            for call in make_calls(batch, members, prefix=self._prefix)
+        ]
         async with store_errors():
-            # One trip reads the map of the slots, and the others wait for it.
-            await self._cluster.initialize()
-            replies = await self._ask(calls)
-        for numbers, part, reply in zip(slots.values(), parts, replies, strict=True):
-            for number, found in zip(numbers, read_reply(reply, part), strict=True):
-                states[number] = found
-        return states
+            try:
+                replies = await pipeline.ask(b"".join(call.encode() for call in calls), len(calls))
+            except BaseException:
+                # A node is away, or another has taken its place.
+                here.mapped = False
+                raise
+            for number, call in enumerate(calls):
+                if isinstance(replies[number], NoScriptError):
+                    (replies[number],) = await pipeline.ask(call.encode(whole=True), 1)
+                if isinstance(replies[number], MovedError | AskError | TryAgainError):
+                    # Nothing has run. redis-py knows the way to where the slot is now.
+                    replies[number] = await self._follow(call)
+        return read_replies(batch, calls, replies)
 
-    async def _ask(self, calls: Sequence[Call]) -> list[bytes | str]:
-        if len(calls) == 1:
-            return [await self._ask_one(calls[0])]
-        pipeline = self._cluster.pipeline()
-        for call in calls:
-            # redis-py's own method for it refuses, although each call has the keys of one slot.
-            pipeline.execute_command(
-                "EVALSHA", call.name, len(call.keys), *call.keys, *call.arguments
-            )
-        found = await pipeline.execute(raise_on_error=False)
-        failed = [
-            each
-            for each in found
-            if isinstance(each, Exception) and not isinstance(each, NoScriptError)
-        ]
-        if any(isinstance(each, LostError | LateError) for each in failed):
-            # A node is away, or another has taken its place: the map of the slots is read anew.
-            await self._cluster.aclose()
-        if failed:
-            raise failed[0]
-        return [
-            await self._bring_along(call) if isinstance(reply, NoScriptError) else reply
-            for call, reply in zip(calls, found, strict=True)
-        ]
-
-    async def _ask_one(self, call: Call) -> bytes | str:
-        reply: bytes | str
+    async def _follow(self, call: Call) -> object:
         try:
-            reply = await self._cluster.evalsha(
-                call.name, len(call.keys), *call.keys, *call.arguments
+            return await self._cluster.eval(
+                call.script,
+                len(call.keys),
+                *call.keys,
+                *call.arguments,
             )
-        except NoScriptError:
-            return await self._bring_along(call)
-        return reply
-
-    async def _bring_along(self, call: Call) -> bytes | str:
-        reply: bytes | str = await self._cluster.eval(
-            call.script, len(call.keys), *call.keys, *call.arguments
-        )
-        return reply
+        except ResponseError as error:
+            return error
 
 
 def _slot_of(key: str) -> int:

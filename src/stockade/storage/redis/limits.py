@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Self
 
 from stockade.core.limits import Strategy
@@ -14,11 +16,14 @@ from stockade.rate_limiting.bans import Ban, BanTerms
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.rate_limiting.observation import Bucket, fullest
 from stockade.rate_limiting.windows import names_windows
-from stockade.storage.batching import Batcher, read_states, read_window_states
-from stockade.storage.redis.addresses import open_client
+from stockade.storage.batching import Batcher, Outcome, read_window_states
+from stockade.storage.loops import PerLoop
+from stockade.storage.redis.addresses import Opened, make_connection, open_client
 from stockade.storage.redis.bans import ADD_BAN, ENDS, LIFT_BAN, LIST_BANS, TIMES
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
-from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack
+from stockade.storage.redis.pipeline import Pipeline, encode_command
+from stockade.storage.redis.refusals import RedisRefusalStore
+from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, read_debts
 from stockade.storage.redis.windows import (
     GIVE_BACK_UNITS,
     TAKE_WINDOWS,
@@ -30,6 +35,7 @@ from stockade.storage.redis.windows import (
 try:
     from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
+    from redis.asyncio.connection import AbstractConnection
     from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 except ImportError as error:
     raise ConfigurationError(
@@ -42,42 +48,88 @@ _NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
 _PAGE = 1000
 # Connections for what is not counted: places and what goes back.
 _OTHER_TRIPS = 4
+# Name of the one server.
+_ONLY = ""
 _GLOB = re.compile(r"([*?\[\]\\^-])")
 
 
 class Call(NamedTuple):
-    """One call of a script."""
+    """One call of a script, for some requests of a batch."""
 
     script: str
     name: str
-    keys: list[str]
-    arguments: list[int]
+    keys: list[bytes]
+    arguments: list[bytes]
+    members: list[int]
+    read: Callable[[object, Sequence[Sequence[LimitRequest]]], list[Outcome]]
+
+    def encode(self, *, whole: bool = False) -> bytes:
+        """Write it as a command, with the name of the script or the whole of it."""
+        verb, what = (b"EVAL", self.script) if whole else (b"EVALSHA", self.name)
+        return encode_command(
+            [verb, what.encode("ascii"), b"%d" % len(self.keys), *self.keys, *self.arguments]
+        )
+
+
+class Lane(NamedTuple):
+    """The way to one server, in one event loop."""
+
+    pipeline: Pipeline
+    batcher: Batcher
+
+    async def close(self) -> None:
+        """Give up what is under way, and close the connection."""
+        await self.batcher.close()
+        await self.pipeline.close()
+
+
+@dataclass(slots=True)
+class Here:
+    """What a store has in one event loop.
+
+    Args:
+        opened: Clients of redis-py, for all that is not counting.
+        lanes: The way to each server, by its name.
+        turn: Those who hold places or give something back wait in line, or many at once would ask
+            for more connections than there are.
+        mapped: Whether it is known which node of a cluster has which slot.
+        mapping: Held by whoever finds out.
+    """
+
+    opened: Opened
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_OTHER_TRIPS))
+    mapped: bool = False
+    mapping: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class RedisLimitStore:
     """Buckets in Redis 5 or Valkey, on one server, shared by all processes.
 
+    Each event loop that asks has connections of its own, so that a store may serve several, in
+    several threads.
+
     Args:
-        client: Client of redis-py, with timeouts; it is closed with the store.
+        opener: Makes a client of redis-py, with timeouts; it is closed with the store.
         prefix: What every key starts with.
         trips: Round trips under way at most; the client needs some connections more.
-        others: Clients that are closed with it, such as those of Sentinels.
+        timeout: Seconds within which requests are answered.
     """
 
     def __init__(
         self,
-        client: Redis | RedisCluster,
+        opener: Callable[[], Opened],
         *,
         prefix: str = "stockade:limits:",
         trips: int = 4,
-        others: Sequence[Redis] = (),
+        timeout: float = 0.05,
     ) -> None:
-        self._client = client
+        self._opener = opener
         self._prefix = prefix
-        self._others = tuple(others)
-        self._batcher = Batcher(self._run, away=_away, trips=trips)
-        # They wait in line, or many at once would ask for more connections than there are.
-        self._turn = asyncio.Semaphore(_OTHER_TRIPS)
+        self._trips = trips
+        self._timeout = timeout
+        self._loops = PerLoop(self._open)
+        self._refusals = RedisRefusalStore(self._evaluate)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -92,8 +144,43 @@ class RedisLimitStore:
         Raises:
             ConfigurationError: The address is malformed.
         """
-        opened = open_client(url, timeout=timeout, trips=trips)
-        return cls(opened.client, trips=trips, others=opened.others)
+        opener = partial(open_client, url, timeout=timeout, trips=trips)
+        cls._require_kind(opener())
+        return cls(opener, trips=trips, timeout=timeout)
+
+    @classmethod
+    def _require_kind(cls, opened: Opened) -> None:
+        if not isinstance(opened.client, Redis):
+            raise ConfigurationError("this is the address of a cluster")
+
+    def _open(self) -> Here:
+        return Here(self._opener())
+
+    def _make_lane(self, make: Callable[[], AbstractConnection]) -> Lane:
+        pipeline = Pipeline(make)
+        run = partial(self._run, pipeline)
+        return Lane(pipeline, Batcher(run, away=_away, trips=self._trips, timeout=self._timeout))
+
+    def _lane(self) -> Lane:
+        here = self._loops.get()
+        lane = here.lanes.get(_ONLY)
+        if lane is None:
+            make = partial(make_connection, here.opened.client)
+            lane = here.lanes[_ONLY] = self._make_lane(make)
+        return lane
+
+    @property
+    def _client(self) -> Redis | RedisCluster:
+        return self._loops.get().opened.client
+
+    @property
+    def _turn(self) -> asyncio.Semaphore:
+        return self._loops.get().turn
+
+    @property
+    def timeout(self) -> float:
+        """Seconds within which requests are answered, or fail."""
+        return self._timeout
 
     async def acquire(self, requests: Sequence[LimitRequest]) -> Sequence[LimitState]:
         """Take from all buckets, or from none where one of them has too little.
@@ -101,7 +188,7 @@ class RedisLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        return await self._batcher.acquire(requests)
+        return await self._lane().batcher.acquire(requests)
 
     @property
     def strategies(self) -> frozenset[Strategy]:
@@ -159,6 +246,11 @@ class RedisLimitStore:
         async with self._turn, store_errors():
             await self._client.zrem(f"{self._prefix}{key}", token)
 
+    @property
+    def refusals(self) -> RedisRefusalStore:
+        """Where it is kept who was refused: beside the buckets."""
+        return self._refusals
+
     async def add_ban(self, subject: str, terms: BanTerms) -> Ban:
         """Ban somebody, longer than the last time; one who is banned stays so for as long as he is.
 
@@ -209,6 +301,10 @@ class RedisLimitStore:
                     page = []
             return fullest([*found, *await self._read_buckets(page)], most)
 
+    async def _evaluate(self, script: str, keys: int, *arguments: str) -> object:
+        async with self._turn, store_errors():
+            return await self._client.eval(script, keys, *arguments)
+
     async def _read_buckets(self, keys: Sequence[str]) -> list[Bucket]:
         if not keys:
             return []
@@ -241,50 +337,86 @@ class RedisLimitStore:
             StoreError: It does not.
         """
         async with store_errors():
-            await self._client.ping()
+            # Over the connection that requests take, which is open from then on.
+            (answer,) = await self._lane().pipeline.ask(encode_command([b"PING"]), 1)
+            if isinstance(answer, Exception):
+                raise answer
 
     async def close(self) -> None:
         """Give up what is under way and close all connections; a later request opens new ones."""
-        await self._batcher.close()
-        await self._disconnect()
-        for client in self._others:
+        here = asyncio.get_running_loop()
+        for loop, thing in self._loops.forget().items():
+            if loop is here:
+                await self._close(thing)
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(self._close(thing), loop)
+
+    async def _close(self, thing: Here) -> None:
+        for lane in thing.lanes.values():
+            await lane.close()
+        await thing.opened.client.aclose()
+        if isinstance(thing.opened.client, Redis):
+            await thing.opened.client.connection_pool.disconnect()
+        for client in thing.opened.others:
             await client.aclose()
-        self._batcher.reopen()
 
-    async def _disconnect(self) -> None:
-        await self._client.aclose()
-        if isinstance(self._client, Redis):
-            await self._client.connection_pool.disconnect()
-
-    async def _run(self, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
-        call = make_call(batch, prefix=self._prefix)
+    async def _run(
+        self, pipeline: Pipeline, batch: Sequence[Sequence[LimitRequest]]
+    ) -> list[Outcome]:
+        calls = make_calls(batch, range(len(batch)), prefix=self._prefix)
         async with store_errors():
-            try:
-                reply = await self._client.evalsha(
-                    call.name, len(call.keys), *call.keys, *call.arguments
-                )
-            except NoScriptError:
-                # The server has been restarted; this call brings the script along.
-                reply = await self._client.eval(
-                    call.script, len(call.keys), *call.keys, *call.arguments
-                )
-        return read_reply(reply, batch)
+            replies = await pipeline.ask(b"".join(call.encode() for call in calls), len(calls))
+            for number, call in enumerate(calls):
+                if isinstance(replies[number], NoScriptError):
+                    # The server has been restarted or flushed; nothing has run.
+                    (replies[number],) = await pipeline.ask(call.encode(whole=True), 1)
+            return read_replies(batch, calls, replies)
 
 
-def read_reply(reply: object, batch: Sequence[Sequence[LimitRequest]]) -> list[list[LimitState]]:
-    """Read what the script of a batch has answered.
+def make_calls(
+    batch: Sequence[Sequence[LimitRequest]], members: Sequence[int], *, prefix: str
+) -> list[Call]:
+    """Write requests of a batch as calls of the scripts that decide about them.
+
+    Args:
+        batch: The batch.
+        members: Which of its requests.
+        prefix: What every key starts with.
+
+    Returns:
+        One call, or two where some of the requests count by windows.
+    """
+    windows = [number for number in members if names_windows([batch[number]])]
+    others = [number for number in members if number not in windows] if windows else list(members)
+    calls = []
+    if others:
+        keys, argument = pack([batch[number] for number in others], prefix=prefix)
+        calls.append(Call(TAKE, TAKE_SHA, keys, [argument], others, read_debts))
+    if windows:
+        keys, numbers = pack_windows([batch[number] for number in windows], prefix=prefix)
+        arguments = [b"%d" % number for number in numbers]
+        calls.append(
+            Call(TAKE_WINDOWS, TAKE_WINDOWS_SHA, keys, arguments, windows, read_window_states)
+        )
+    return calls
+
+
+def read_replies(
+    batch: Sequence[Sequence[LimitRequest]], calls: Sequence[Call], replies: Sequence[object]
+) -> list[Outcome]:
+    """Return the outcome of each request of a batch.
 
     Raises:
-        StoreError: It is something else.
+        StoreError: The server has answered with something else.
     """
-    return (read_window_states if names_windows(batch) else read_states)(reply, batch)
-
-
-def make_call(batch: Sequence[Sequence[LimitRequest]], *, prefix: str) -> Call:
-    """Write a batch as a call of the script that decides about it."""
-    if names_windows(batch):
-        return Call(TAKE_WINDOWS, TAKE_WINDOWS_SHA, *pack_windows(batch, prefix=prefix))
-    return Call(TAKE, TAKE_SHA, *pack(batch, prefix=prefix))
+    outcomes: dict[int, Outcome] = {}
+    for call, reply in zip(calls, replies, strict=True):
+        if isinstance(reply, Exception):
+            outcomes.update((number, _away(reply)) for number in call.members)
+            continue
+        own = call.read(reply, [batch[number] for number in call.members])
+        outcomes.update(zip(call.members, own, strict=True))
+    return [outcomes[number] for number in range(len(batch))]
 
 
 def escape(text: str) -> str:

@@ -29,7 +29,7 @@ local key_at, rule_at = 0, requests + 1
 local look, take, write = {}, {}, {}
 
 local function number(text)
-  return tonumber(text or '0') or 0
+  return tonumber(text or '0') or error('this is no bucket')
 end
 
 -- GCRA: the debt.
@@ -195,6 +195,12 @@ local function rule(i)
     tonumber(ARGV[at + 4])
 end
 
+-- It raises an error where the key holds something else, by which nobody else is troubled.
+local function judge(seen, how, key, length, amount, cost)
+  seen = seen or look[how](key, length, amount)
+  return seen, take[how](seen, length, amount, cost)
+end
+
 local function answer(i, passed, remaining, wait, debt)
   reply[i] = string.format('%d %.0f %.0f %.0f', passed, remaining, wait, debt)
 end
@@ -206,13 +212,18 @@ for request = 1, requests do
   for i = first, last do
     local key = KEYS[i]
     local how, length, amount, cost = rule(i)
-    local seen = states[key] or look[how](key, length, amount)
-    before[i] = seen
-    local left, fits, remaining, wait, debt = take[how](seen, length, amount, cost)
-    states[key] = left
-    passes[i] = fits == 1
-    passed = passed and passes[i]
-    answer(i, fits, remaining, wait, debt)
+    local readable, seen, left, fits, remaining, wait, debt =
+      pcall(judge, states[key], how, key, length, amount, cost)
+    if readable then
+      before[i] = seen
+      states[key] = left
+      passes[i] = fits == 1
+      passed = passed and passes[i]
+      answer(i, fits, remaining, wait, debt)
+    else
+      passed = false
+      answer(i, 0, 0, -1, 0)
+    end
   end
   for i = first, last do
     local key = KEYS[i]
@@ -273,14 +284,14 @@ end
 
 def pack_windows(
     batch: Sequence[Sequence[LimitRequest]], *, prefix: str
-) -> tuple[list[str], list[int]]:
+) -> tuple[list[bytes], list[int]]:
     """Write requests as keys and arguments of the script."""
-    keys: list[str] = []
+    keys: list[bytes] = []
     rules: list[int] = []
     for requests in batch:
         for request in requests:
             rule = request.rule
-            keys.append(f"{prefix}{request.key}")
+            keys.append(f"{prefix}{request.key}".encode("utf-8", "surrogatepass"))
             rules += (CODES[rule.strategy], length_of(rule), rule.amount, rule.cost)
     return keys, [len(batch), *map(len, batch), *rules]
 
