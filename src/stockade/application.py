@@ -33,6 +33,7 @@ from stockade.storage.sql.explaining import explain_objects
 from stockade.tenancy.dependencies import TenantSessionDependency
 from stockade.tenancy.raw_places import list_raw
 from stockade.wiring.accounts import AccountWiring
+from stockade.wiring.dashboard import mount_dashboard
 from stockade.wiring.findings import (
     describe_start,
     require_accounts,
@@ -219,6 +220,7 @@ class Stockade:
         self._engines = PolicyEngines(settings.authorization, self.events)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
+        self._found: dict[str, str] = {}
         self.account_router: APIRouter = sign_in.account_router
         self.api_keys_router: APIRouter = sign_in.api_keys_router
         self.auth_router: APIRouter = sign_in.auth_router
@@ -289,6 +291,14 @@ class Stockade:
                 "made"
             )
             raise ConfigurationError(message)
+        mount_dashboard(
+            app,
+            self.settings,
+            stockade=self,
+            limits=self._limits,
+            sign_in=self._sign_in,
+            found=lambda: self._found,
+        )
         setattr(app, INSTALLED, self)
         guard = self._make_guard()
         self._binder = binder = self._gate.make_binder(app, guard)
@@ -535,9 +545,10 @@ class Stockade:
         await prove_authentication(self._sign_in.authenticator())
         prove_sanitization()
         await self._databases.prove()
-        return describe_start(
+        self._found = describe_start(
             self.settings, plans, limits=self._limits, gate=self._gate, databases=self._databases
         )
+        return self._found
 
     async def _stop(self) -> None:
         await self._wiring.close()

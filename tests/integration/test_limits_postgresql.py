@@ -137,9 +137,10 @@ async def test_tables_are_unlogged(url: str) -> None:
     found = query(
         url,
         "SELECT relpersistence::text FROM pg_class"
-        " WHERE relname IN ('stockade_limits', 'stockade_limit_places', 'stockade_limit_units')",
+        " WHERE relname IN ('stockade_limits', 'stockade_limit_places', 'stockade_limit_units',"
+        " 'stockade_limit_refusals')",
     )
-    assert found == [("u",)] * 3
+    assert found == [("u",)] * 4
 
 
 async def test_old_buckets_are_cleared_away(store: SQLLimitStore, url: str) -> None:
