@@ -21,7 +21,7 @@ from stockade.tenancy.models import TenantBinding
 from stockade.tenancy.opaque import TextRule
 from stockade.tenancy.planning import Base, IsolationPlan, plan_isolation
 from stockade.tenancy.raw import RawRules, declared
-from stockade.tenancy.refusals import Refusals
+from stockade.tenancy.refusals import Refusals, RowSecurityRefusals
 from stockade.tenancy.session import TenantObjects, TenantSession
 from stockade.tenancy.settings import TenancySettings
 from stockade.tenancy.transactions import TenantTransaction
@@ -113,6 +113,7 @@ class Isolation:
         event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute)
         if self._transaction is not None:
             event.listen(sync_engine, "begin", enter_again)
+            event.listen(sync_engine, "handle_error", RowSecurityRefusals(self._refusals))
         # What was compiled before is not isolated; the guard would refuse it, forever.
         sync_engine.clear_compiled_cache()
         self._installed.append(sync_engine)
