@@ -336,8 +336,10 @@ async def test_many_at_once_take_and_give_back(store: SQLLimitStore, strategy: S
                 await store.give_back([UnitRefund("{a}x", rule, state.at)])
 
     await asyncio.gather(*(ask_often(number % 4 == 0) for number in range(12)))
-    assert counted == 10
-    assert not await passes(store, ask("{a}x", rule))
+    # What others held for a moment may have kept some of those out that count.
+    assert 0 < counted <= 10
+    left = [await passes(store, ask("{a}x", rule)) for _ in range(11 - counted)]
+    assert left == [True] * (10 - counted) + [False]
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ INSERT INTO stockade_limit_bans AS ban (subject, times, ends_at)
 VALUES (:subject, 1, {_STATEMENT} + least(CAST(:longest AS bigint), CAST(:first AS bigint)))
 ON CONFLICT (subject) DO UPDATE SET
   times = CASE WHEN ban.ends_at > {_STATEMENT} THEN ban.times
-    WHEN ban.ends_at + CAST(:longest AS bigint) < {_STATEMENT} THEN 1 ELSE ban.times + 1 END,
+    WHEN ban.ends_at + CAST(:longest AS bigint) <= {_STATEMENT} THEN 1 ELSE ban.times + 1 END,
   ends_at = CASE WHEN ban.ends_at > {_STATEMENT} THEN ban.ends_at
     ELSE {_STATEMENT} + least(CAST(:longest AS bigint)::numeric, CAST(:first AS bigint)
-      * 2 ^ (CASE WHEN ban.ends_at + CAST(:longest AS bigint) < {_STATEMENT} THEN 0
+      * 2 ^ (CASE WHEN ban.ends_at + CAST(:longest AS bigint) <= {_STATEMENT} THEN 0
         ELSE least(ban.times, 40) END)::numeric)::bigint END
 RETURNING ends_at - {_STATEMENT} AS left_over, times
 """  # noqa: S608  # no values in it
