@@ -31,8 +31,15 @@ from stockade.storage.sql.dependencies import (
 )
 from stockade.storage.sql.explaining import explain_objects
 from stockade.tenancy.dependencies import TenantSessionDependency
+from stockade.tenancy.raw_places import list_raw
 from stockade.wiring.accounts import AccountWiring
-from stockade.wiring.findings import describe_start, require_accounts, require_policies
+from stockade.wiring.dashboard import mount_dashboard
+from stockade.wiring.findings import (
+    describe_start,
+    require_accounts,
+    require_policies,
+    require_raw_sql_declared,
+)
 from stockade.wiring.gate import GateWiring
 from stockade.wiring.limits import LimitWiring
 from stockade.wiring.secrets import read_keys, reveal
@@ -72,6 +79,7 @@ if TYPE_CHECKING:
     from stockade.gate.requests import RouteExcuse
     from stockade.storage.sql.dependencies import LoadOption
     from stockade.tenancy.planning import IsolationPlan
+    from stockade.tenancy.raw_places import RawExcuse
 
 _Model = TypeVar("_Model")
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
@@ -212,6 +220,7 @@ class Stockade:
         self._engines = PolicyEngines(settings.authorization, self.events)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
+        self._found: dict[str, str] = {}
         self.account_router: APIRouter = sign_in.account_router
         self.api_keys_router: APIRouter = sign_in.api_keys_router
         self.auth_router: APIRouter = sign_in.auth_router
@@ -282,6 +291,14 @@ class Stockade:
                 "made"
             )
             raise ConfigurationError(message)
+        mount_dashboard(
+            app,
+            self.settings,
+            stockade=self,
+            limits=self._limits,
+            sign_in=self._sign_in,
+            found=lambda: self._found,
+        )
         setattr(app, INSTALLED, self)
         guard = self._make_guard()
         self._binder = binder = self._gate.make_binder(app, guard)
@@ -468,9 +485,13 @@ class Stockade:
         """
         return self._databases.plan_isolation()
 
-    def excuses(self) -> list[RouteExcuse]:
-        """Return what routes take without a bound, each with its reason; empty before the start."""
-        return self._gate.requests.excuses
+    def excuses(self) -> list[RouteExcuse | RawExcuse]:
+        """Return what is excused in the code, each with its reason.
+
+        That is what routes take without a bound, which is known after the start, and the SQL text
+        that `unsafe_raw` lets through, with the places that name it, whether they have run or not.
+        """
+        return [*self._gate.requests.excuses, *list_raw(self._databases.raw_sql_held_by)]
 
     def warnings(self) -> list[str]:
         """Return what is wrong with routes and let pass by a setting, a line for each."""
@@ -509,6 +530,7 @@ class Stockade:
         await prove_routing(self._gate.make_planted_binder, self._make_guard)
         binder.bind()
         plans = self.plans()
+        require_raw_sql_declared()
         require_accounts(plans, self._sign_in.accounts)
         self._sign_in.require_places(binder.tree)
         if any(leaf.name == "stockade:tenants" for leaf in binder.tree.leaves):
@@ -523,9 +545,10 @@ class Stockade:
         await prove_authentication(self._sign_in.authenticator())
         prove_sanitization()
         await self._databases.prove()
-        return describe_start(
+        self._found = describe_start(
             self.settings, plans, limits=self._limits, gate=self._gate, databases=self._databases
         )
+        return self._found
 
     async def _stop(self) -> None:
         await self._wiring.close()

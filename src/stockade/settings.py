@@ -27,6 +27,7 @@ from stockade.reporting.settings import ReportingSettings
 from stockade.tenancy.settings import TenancySettings
 from stockade.validation.settings import ValidationSettings
 from stockade.web import WebSettings
+from stockade.web.dashboard import DashboardSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -141,6 +142,7 @@ class Settings(BaseSettings):
         tenancy: Isolation of tenants.
         rate_limiting: Limits.
         api_docs: Credentials of the API documentation.
+        dashboard: Pages for super administrators.
         reporting: Mail.
 
     Raises:
@@ -171,6 +173,7 @@ class Settings(BaseSettings):
     tenancy: TenancySettings = Field(default_factory=TenancySettings)
     rate_limiting: RateLimitingSettings = Field(default_factory=RateLimitingSettings)
     api_docs: APIDocsSettings = Field(default_factory=APIDocsSettings)
+    dashboard: DashboardSettings = Field(default_factory=DashboardSettings)
     reporting: ReportingSettings = Field(default_factory=ReportingSettings)
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - any setting

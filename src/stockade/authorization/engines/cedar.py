@@ -13,7 +13,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from stockade.authorization.engines.cedar_state import CedarNames, read_state
+from stockade.authorization.engines.cedar_reading import read_state
+from stockade.authorization.engines.cedar_state import CedarNames
 from stockade.authorization.objects import ENGINE_FAILED
 from stockade.core.decision import Decision
 from stockade.errors import ConfigurationError

@@ -354,6 +354,7 @@ def test_names_have_to_exist(policies: str, problem: str | None) -> None:
         (model('"editor" in r.sub.roles && r.act == p.act'), use(), "role editor"),
         (model('"a:b:c" in r.sub.permissions && r.act == p.act'), use(), "permission a:b:c"),
         (model(), use("admin", "user:1"), "called as an account"),
+        (model(), use(collections={"Note": frozenset({"read"})}), "a model and a collection"),
         (model(), use(models={type("Tag", (), {}): frozenset({"read"})}), "not in the models"),
     ],
 )
@@ -361,6 +362,12 @@ def test_what_a_matcher_names_has_to_exist(written: str, used: Any, problem: str
     """Roles and permissions in a matcher, and the models, are compared with what there is."""
     with pytest.raises(ConfigurationError, match=problem):
         engine(ADMINS, written).prepare(used)
+
+
+def test_two_models_have_two_names() -> None:
+    """A rule would hold for both."""
+    with pytest.raises(ConfigurationError, match="two models called Note"):
+        CasbinEngine(model(), ADMINS, models={Note: [], type("Note", (), {}): []})
 
 
 def test_an_attribute_has_to_exist() -> None:

@@ -316,6 +316,13 @@ def test_a_broken_schema_stops_the_start(schema: str, problem: str) -> None:
     ("policies", "schema", "used", "problem"),
     [
         (ALL, SCHEMA, use(models={type("Tag", (), {}): frozenset({"read"})}), "no entity Tag"),
+        (ALL, SCHEMA, use(models={type("User", (), {}): frozenset({"read"})}), "two things called"),
+        (
+            ALL,
+            SCHEMA,
+            use(models={Note: frozenset({"read"}), type("Note", (), vars(Note).copy()): set()}),
+            "two things called Note",
+        ),
         (ALL, SCHEMA, use(models={Note: frozenset({"delete"})}), 'no action Action::"delete"'),
         (ALL, SCHEMA, use(models={Note: frozenset({"create"})}), "does not apply to Note"),
         (ALL, SCHEMA, use(collections={"a": frozenset({"read"})}), "not apply to Collection"),

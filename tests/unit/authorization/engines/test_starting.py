@@ -109,8 +109,8 @@ def test_a_decision_carries_the_evidence_of_the_engine() -> None:
     assert decision.evidence["rule"] == "Managed.is_allowed"
 
 
-def test_an_evaluation_that_failed_is_a_refusal_with_its_own_reason() -> None:
-    """Even one that says yes; it is told before the request ends, and decides what is seen."""
+def test_an_evaluation_that_failed_is_a_refusal() -> None:
+    """Even one that says yes; it is told, and looks like any other refusal from outside."""
     model: Any = type("Note", (), {})
     engine = Managed()
     policy_of_engine(model, engine, "read", "write")
@@ -119,9 +119,9 @@ def test_an_evaluation_that_failed_is_a_refusal_with_its_own_reason() -> None:
     engine.answers = {"read": failed, "write": failed}
     with pytest.raises(NotFoundError) as hidden:
         require_object(ANA, "write", model(), report=told.append)
-    assert hidden.value.reason == ENGINE_FAILED
+    assert hidden.value.reason == "authorization.object_hidden"
     assert [each.reason for each in told] == [ENGINE_FAILED, ENGINE_FAILED]
     engine.answers["read"] = answer(granted=True)
     with pytest.raises(ForbiddenError) as refused:
         require_object(ANA, "write", model())
-    assert refused.value.reason == ENGINE_FAILED
+    assert refused.value.reason == "authorization.object_refused"
