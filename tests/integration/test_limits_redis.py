@@ -20,7 +20,7 @@ from stockade.events import EventLog, MemorySink
 from stockade.rate_limiting import LimitRequest, LimitStore, RateLimitingSettings
 from stockade.rate_limiting.errors import UnreadableBucketError
 from stockade.storage import guarded_limit_store
-from stockade.storage.redis import RedisLimitStore
+from stockade.storage.redis import RedisLimitStore, pipeline
 from tests.servers import ServerUnavailableError
 from tests.servers.process import free_port
 from tests.servers.redis import answers, find_server
@@ -368,6 +368,7 @@ def test_loops_in_threads_share_a_store(server: Server) -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        asyncio.run(store.close())
         gc.collect()
     assert sum(passed) == 100
     assert len(passed) == 4
@@ -376,25 +377,58 @@ def test_loops_in_threads_share_a_store(server: Server) -> None:
 def test_a_loop_that_ends_in_the_middle(server: Server) -> None:
     """A loop that is closed with requests under way leaves the store usable in the next one."""
     store = RedisLimitStore.from_url(server.url, timeout=5.0)
-    server.stop_answering()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
 
-        async def begin() -> None:
-            for number in range(100):
-                asyncio.ensure_future(store.acquire([LimitRequest(f"{{{number}}}x", RULE)]))  # noqa: RUF006 - nobody waits
-            await asyncio.sleep(0.02)
-
-        asyncio.run(begin())
-        gc.collect()
-    server.answer_again()
+    async def begin() -> None:
+        await store.ping()
+        server.stop_answering()
+        for number in range(100):
+            asyncio.ensure_future(store.acquire([LimitRequest(f"{{{number}}}x", RULE)]))  # noqa: RUF006 - nobody waits
+        await asyncio.sleep(0.02)
 
     async def go_on() -> list[bool]:
-        try:
-            return [
-                (await store.acquire([LimitRequest("{next}x", RULE)]))[0].allowed for _ in range(6)
-            ]
-        finally:
-            await store.close()
+        asked = [LimitRequest("{next}x", RULE)]
+        found = [(await store.acquire(asked))[0].allowed for _ in range(6)]
+        await store.close()
+        return found
 
-    assert asyncio.run(go_on()) == [True] * 5 + [False]
+    with warnings.catch_warnings():
+        # What the first loop has left open is the collector's.
+        warnings.simplefilter("ignore", ResourceWarning)
+        asyncio.run(begin())
+        server.answer_again()
+        assert asyncio.run(go_on()) == [True] * 5 + [False]
+        gc.collect()
+
+
+async def test_a_connection_that_was_closed_while_idle(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever closes idle connections refuses nobody."""
+    monkeypatch.setattr(pipeline, "_IDLE", 0.0)
+    setting = Setting(server, "closed")
+    assert await setting.passes()
+    with redis.Redis.from_url(server.url) as client:
+        for _ in range(3):
+            client.client_kill_filter(_type="normal", skipme=True)
+            # The end of the connection is here when the answer of another one is.
+            await setting.store.reset("{nobody}")
+            outcomes = await asyncio.gather(*(setting.passes(f"{{{n}}}x") for n in range(20)))
+            assert outcomes == [True] * 20
+            await setting.store.reset("")
+    assert setting.names() == []
+    await setting.store.close()
+
+
+async def test_what_fails_together_is_one_failure(server: Server) -> None:
+    """Many requests in one lost trip don't put the store out of work; several lost trips do."""
+    setting = Setting(server, "closed", timeout=0.1)
+    await setting.passes("{warm}x")
+    server.stop_answering()
+    asked = [asyncio.ensure_future(setting.passes(f"{{{n}}}x")) for n in range(20)]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(each) for each in outcomes} == {UnavailableError}
+    server.answer_again()
+    # The breaker opens after two failures, and this was one.
+    assert await setting.passes("{next}x")
+    assert setting.names() == ["rate_limiting.store_failed", "rate_limiting.store_recovered"]
+    await setting.store.close()
