@@ -16,7 +16,7 @@ from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
-from stockade.gate.explaining import explain_route
+from stockade.gate.explaining import explain_route, find_plan
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
 from stockade.gate.proofs import prove_authentication, prove_limits, prove_sanitization
@@ -29,9 +29,17 @@ from stockade.storage.sql.dependencies import (
     ObjectLoader,
     Watches,
 )
+from stockade.storage.sql.explaining import explain_objects
 from stockade.tenancy.dependencies import TenantSessionDependency
+from stockade.tenancy.raw_places import list_raw
 from stockade.wiring.accounts import AccountWiring
-from stockade.wiring.findings import describe_start, require_accounts, require_policies
+from stockade.wiring.dashboard import mount_dashboard
+from stockade.wiring.findings import (
+    describe_start,
+    require_accounts,
+    require_policies,
+    require_raw_sql_declared,
+)
 from stockade.wiring.gate import GateWiring
 from stockade.wiring.limits import LimitWiring
 from stockade.wiring.secrets import read_keys, reveal
@@ -39,7 +47,7 @@ from stockade.wiring.sign_in import SignInStores, SignInWiring
 from stockade.wiring.tenants import TenantWiring, find_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fastapi import APIRouter, FastAPI
     from starlette.applications import Starlette
@@ -59,7 +67,7 @@ if TYPE_CHECKING:
     )
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.models import Session
-    from stockade.authorization.explaining import Explanation
+    from stockade.authorization.explaining import Explanation, Step
     from stockade.authorization.interfaces import InvitationHook
     from stockade.authorization.routes import TenantServices
     from stockade.core.clock import Clock
@@ -71,6 +79,7 @@ if TYPE_CHECKING:
     from stockade.gate.requests import RouteExcuse
     from stockade.storage.sql.dependencies import LoadOption
     from stockade.tenancy.planning import IsolationPlan
+    from stockade.tenancy.raw_places import RawExcuse
 
 _Model = TypeVar("_Model")
 _StandIns = TypeVar("_StandIns", bound="Authenticator")
@@ -211,6 +220,7 @@ class Stockade:
         self._engines = PolicyEngines(settings.authorization, self.events)
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
+        self._found: dict[str, str] = {}
         self.account_router: APIRouter = sign_in.account_router
         self.api_keys_router: APIRouter = sign_in.api_keys_router
         self.auth_router: APIRouter = sign_in.auth_router
@@ -281,6 +291,14 @@ class Stockade:
                 "made"
             )
             raise ConfigurationError(message)
+        mount_dashboard(
+            app,
+            self.settings,
+            stockade=self,
+            limits=self._limits,
+            sign_in=self._sign_in,
+            found=lambda: self._found,
+        )
         setattr(app, INSTALLED, self)
         guard = self._make_guard()
         self._binder = binder = self._gate.make_binder(app, guard)
@@ -381,6 +399,26 @@ class Stockade:
         settings, now = self.settings.authorization, self._clock.now()
         return explain_route(self.plans(), route, principal, settings=settings, now=now)
 
+    async def explain_objects(
+        self, principal: Principal, route: str, parameters: Mapping[str, str]
+    ) -> list[Step]:
+        """Say why a caller may use the objects that the path of a route names, or why not.
+
+        Args:
+            principal: The caller, such as from `find_principal`.
+            route: As for `explain`.
+            parameters: Values of the path's parameters that `load` reads.
+
+        Raises:
+            ConfigurationError: There is no such route, it loads no object by a parameter, or the
+                application has not started.
+            StoreError: The database is away.
+        """
+        label = find_plan(self.plans(), route).label
+        leaves = () if self._binder is None else self._binder.tree.leaves
+        dependant = next((each.dependant for each in leaves if each.label == label), None)
+        return await explain_objects(dependant, principal, parameters, self._databases.make_session)
+
     async def find_principal(
         self, email: str, tenant_id: TenantId | None = None
     ) -> Principal | None:
@@ -447,9 +485,13 @@ class Stockade:
         """
         return self._databases.plan_isolation()
 
-    def excuses(self) -> list[RouteExcuse]:
-        """Return what routes take without a bound, each with its reason; empty before the start."""
-        return self._gate.requests.excuses
+    def excuses(self) -> list[RouteExcuse | RawExcuse]:
+        """Return what is excused in the code, each with its reason.
+
+        That is what routes take without a bound, which is known after the start, and the SQL text
+        that `unsafe_raw` lets through, with the places that name it, whether they have run or not.
+        """
+        return [*self._gate.requests.excuses, *list_raw(self._databases.raw_sql_held_by)]
 
     def warnings(self) -> list[str]:
         """Return what is wrong with routes and let pass by a setting, a line for each."""
@@ -488,6 +530,7 @@ class Stockade:
         await prove_routing(self._gate.make_planted_binder, self._make_guard)
         binder.bind()
         plans = self.plans()
+        require_raw_sql_declared()
         require_accounts(plans, self._sign_in.accounts)
         self._sign_in.require_places(binder.tree)
         if any(leaf.name == "stockade:tenants" for leaf in binder.tree.leaves):
@@ -502,9 +545,10 @@ class Stockade:
         await prove_authentication(self._sign_in.authenticator())
         prove_sanitization()
         await self._databases.prove()
-        return describe_start(
+        self._found = describe_start(
             self.settings, plans, limits=self._limits, gate=self._gate, databases=self._databases
         )
+        return self._found
 
     async def _stop(self) -> None:
         await self._wiring.close()

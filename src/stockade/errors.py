@@ -176,9 +176,15 @@ class RateLimitedError(DeniedError):
         retry_after: Time until the same request would pass.
         headers: Further response headers, such as ``RateLimit`` and ``RateLimit-Policy``.
         message: What the client is told, in words of the application.
+        limit: What was used up, such as ``5 per 1 minute``.
+
+    Attributes:
+        detail: The message, else the limit: what slowapi's error has under this name.
+        status_code: The status of the answer.
     """
 
     code = "rate_limited"
+    status_code = 429
 
     def __init__(
         self,
@@ -187,11 +193,13 @@ class RateLimitedError(DeniedError):
         retry_after: timedelta,
         headers: Mapping[str, str] | None = None,
         message: str | None = None,
+        limit: str | None = None,
     ) -> None:
         super().__init__(reason=reason)
         self.retry_after = retry_after
         self.headers = dict(headers or {})
         self.message = message
+        self.detail = message or limit or "too many requests"
 
 
 class BodyTooLargeError(DeniedError):

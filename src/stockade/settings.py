@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from difflib import get_close_matches
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_origin
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -26,6 +27,7 @@ from stockade.reporting.settings import ReportingSettings
 from stockade.tenancy.settings import TenancySettings
 from stockade.validation.settings import ValidationSettings
 from stockade.web import WebSettings
+from stockade.web.dashboard import DashboardSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,6 +35,27 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _PREFIX: Final = "STOCKADE_"
+_OF_SLOWAPI: Final = frozenset(
+    f"RATELIMIT_{name}"
+    for name in (
+        "ENABLED",
+        "HEADERS_ENABLED",
+        "STORAGE_URL",
+        "STORAGE_OPTIONS",
+        "STRATEGY",
+        "DEFAULT",
+        "APPLICATION",
+        "HEADER_LIMIT",
+        "HEADER_REMAINING",
+        "HEADER_RESET",
+        "SWALLOW_ERRORS",
+        "IN_MEMORY_FALLBACK",
+        "IN_MEMORY_FALLBACK_ENABLED",
+        "HEADER_RETRY_AFTER",
+        "HEADER_RETRY_AFTER_VALUE",
+        "KEY_PREFIX",
+    )
+)
 # Read by the demo and by the project's tests, not by `Settings`.
 _OTHER_READERS: Final = ("STOCKADE_DEMO_", "STOCKADE_TEST_", "STOCKADE_CORPORA")
 # Names that teams already use, and the setting that each stands for.
@@ -119,6 +142,7 @@ class Settings(BaseSettings):
         tenancy: Isolation of tenants.
         rate_limiting: Limits.
         api_docs: Credentials of the API documentation.
+        dashboard: Pages for super administrators.
         reporting: Mail.
 
     Raises:
@@ -149,6 +173,7 @@ class Settings(BaseSettings):
     tenancy: TenancySettings = Field(default_factory=TenancySettings)
     rate_limiting: RateLimitingSettings = Field(default_factory=RateLimitingSettings)
     api_docs: APIDocsSettings = Field(default_factory=APIDocsSettings)
+    dashboard: DashboardSettings = Field(default_factory=DashboardSettings)
     reporting: ReportingSettings = Field(default_factory=ReportingSettings)
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - any setting
@@ -177,6 +202,14 @@ class Settings(BaseSettings):
         """Read arguments first, then ``STOCKADE_`` names, then the names that teams already use."""
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, _EnvironmentSource(settings_cls), _AliasSource(settings_cls)
+
+
+def variables_of_slowapi() -> list[str]:
+    """Name the variables that slowapi's ``Limiter`` would read, there or in ``.env``."""
+    file = Path(".env")
+    lines = file.read_text("utf-8", "replace").splitlines() if file.is_file() else []
+    given = {line.partition("=")[0].strip() for line in lines} | set(os.environ)
+    return sorted(given & _OF_SLOWAPI)
 
 
 def _refuse_unknown_names(environment: Iterable[str]) -> None:

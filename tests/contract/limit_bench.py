@@ -3,20 +3,19 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psycopg
 import pytest
 
 from stockade.rate_limiting import LimitRequest, LimitState, LimitStore
-from stockade.rate_limiting.interfaces import RefundStore
+from stockade.rate_limiting.bans import BanStore
+from stockade.rate_limiting.interfaces import LeaseStore, RefundStore
 from stockade.rate_limiting.models import Refund, UnitRefund
 from stockade.storage.memory import MemoryLimitStore
+from stockade.storage.memory.bans import MemoryBanStore
 from stockade.storage.redis import RedisLimitStore
 from stockade.storage.redis import limits as redis_limits
-from stockade.storage.redis.leases import GIVE_BACK
-from stockade.storage.redis.scripts import TAKE
-from stockade.storage.redis.windows import TAKE_WINDOWS
 from stockade.storage.sql import make_engine, upgrade_schema
 from stockade.storage.sql.limits import SQLLimitStore
 from tests.unit.rate_limiting.helpers import ManualClock
@@ -29,26 +28,36 @@ KINDS = [
 ]
 
 
-class Store(LimitStore, RefundStore, Protocol):
-    """A store that takes back what should not have been counted."""
+Answer = TypeVar("Answer")
+
+
+class Store(LimitStore, RefundStore, LeaseStore, Protocol):
+    """A store with every power."""
 
 
 class Bench:
     """A store whose clock is set by hand."""
 
-    def __init__(self, store: Store, set_clock: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, bans: BanStore, set_clock: Callable[[int], Awaitable[None]]
+    ) -> None:
         self.runner = asyncio.Runner()
         self.store = store
+        self.bans = bans
         self._set_clock = set_clock
+
+    def at(self, now: int, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Return what a call answers at a moment."""
+
+        async def ask() -> Answer:
+            await self._set_clock(now)
+            return await call()
+
+        return self.runner.run(ask())
 
     def ask(self, now: int, requests: Sequence[LimitRequest]) -> list[LimitState]:
         """Ask at a moment."""
-
-        async def ask() -> list[LimitState]:
-            await self._set_clock(now)
-            return list(await self.store.acquire(requests))
-
-        return self.runner.run(ask())
+        return list(self.at(now, lambda: self.store.acquire(requests)))
 
     def acquire(self, now: int, requests: Sequence[LimitRequest]) -> list[tuple[bool, int, int]]:
         """Ask at a moment; return for each limit whether it passed, what remains and the wait."""
@@ -59,12 +68,7 @@ class Bench:
 
     def give_back(self, now: int, refunds: Sequence[Refund | UnitRefund]) -> None:
         """Give back at a moment."""
-
-        async def give_back() -> None:
-            await self._set_clock(now)
-            await self.store.give_back(refunds)
-
-        self.runner.run(give_back())
+        self.at(now, lambda: self.store.give_back(refunds))
 
     def reset(self) -> None:
         """Forget everything."""
@@ -93,22 +97,23 @@ def _in_memory() -> Bench:
     async def set_clock(now: int) -> None:
         clock.advance(now / SECOND - clock.monotonic())
 
-    return Bench(MemoryLimitStore(clock=clock), set_clock)
+    store = MemoryLimitStore(clock=clock)
+    return Bench(store, MemoryBanStore(clock=clock), set_clock)
 
 
 def _in_redis(url: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    for name, script in (("TAKE", TAKE), ("TAKE_WINDOWS", TAKE_WINDOWS)):
-        monkeypatch.setattr(redis_limits, name, _on_our_clock(script))
+    for name in ("TAKE", "TAKE_WINDOWS", "GIVE_BACK", "HOLD", "RENEW", "ADD_BAN", "LIST_BANS"):
+        monkeypatch.setattr(redis_limits, name, _on_our_clock(getattr(redis_limits, name)))
+    for name in ("TAKE_SHA", "TAKE_WINDOWS_SHA"):
         # No script has this name, so that each call brings the script along.
-        monkeypatch.setattr(redis_limits, f"{name}_SHA", "0" * 40)
-    monkeypatch.setattr(redis_limits, "GIVE_BACK", _on_our_clock(GIVE_BACK))
+        monkeypatch.setattr(redis_limits, name, "0" * 40)
     store = RedisLimitStore.from_url(url, timeout=5.0)
 
     async def set_clock(now: int) -> None:
         seconds, rest = divmod(now, SECOND)
         await store._client.mset({"test:s": seconds, "test:us": rest})
 
-    return Bench(store, set_clock)
+    return Bench(store, store, set_clock)
 
 
 def _on_our_clock(script: str) -> str:
@@ -119,6 +124,18 @@ def _on_our_clock(script: str) -> str:
     return re.sub(r", 'PX', .*\)", ")", changed)
 
 
+# Names that come first in the path are found before PostgreSQL's own.
+_CLOCK = """
+CREATE SCHEMA test_time;
+CREATE TABLE test_time.clock (at timestamptz);
+INSERT INTO test_time.clock VALUES (now());
+CREATE FUNCTION test_time.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+  AS 'SELECT at FROM test_time.clock';
+CREATE FUNCTION test_time.statement_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+  AS 'SELECT at FROM test_time.clock';
+"""
+
+
 def _in_postgres(url: str) -> Bench:
     async def make_tables() -> None:
         engine = make_engine(url)
@@ -127,22 +144,17 @@ def _in_postgres(url: str) -> Bench:
 
     asyncio.run(make_tables())
     clock = psycopg.connect(url, autocommit=True)
-    clock.execute("CREATE TABLE test_clock (at timestamptz)")
-    clock.execute("INSERT INTO test_clock VALUES (now())")
-    for name in ("stockade_take_limits", "stockade_take_windows"):
-        row = clock.execute(
-            "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = %s", [name]
-        ).fetchone()
-        assert row is not None
-        changed = row[0].replace("clock_timestamp()", "(SELECT at FROM test_clock)")
-        assert changed != row[0]
-        clock.execute(changed.encode())
+    clock.execute(_CLOCK)
+    clock.execute(
+        f'ALTER DATABASE "{clock.info.dbname}"'
+        " SET search_path = test_time, pg_catalog, public".encode()
+    )
     store = SQLLimitStore.from_url(url, timeout=10.0)
 
     async def set_clock(now: int) -> None:
         await asyncio.to_thread(
             clock.execute,
-            "UPDATE test_clock SET at = timestamptz 'epoch' + %s * interval '1 microsecond'",
+            "UPDATE test_time.clock SET at = timestamptz 'epoch' + %s * interval '1 microsecond'",
             [now],
         )
 
@@ -151,4 +163,4 @@ def _in_postgres(url: str) -> Bench:
             super().close()
             clock.close()
 
-    return PostgresBench(store, set_clock)
+    return PostgresBench(store, store, set_clock)

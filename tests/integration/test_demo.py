@@ -37,6 +37,41 @@ for _ in range(2):
 print(json.dumps(found))
 """
 
+# Somebody adds a list and forgets to ask who may see what, and a model without a rule.
+FORGETFUL = """
+import json, sys
+from fastapi import Depends, FastAPI
+from sqlalchemy import select
+from starlette.testclient import TestClient
+from stockade.errors import ConfigurationError
+from main import app
+from database.dependencies import Session, get_current_user
+from database.notes.models import Note
+
+@app.get("/forgetful", dependencies=[Depends(get_current_user)])
+async def forgetful(session: Session) -> list[str]:
+    return [note.title for note in await session.scalars(select(Note))]
+
+with TestClient(app, raise_server_exceptions=False) as client:
+    form = {"username": "member@acme.example", "password": "acme-member-password"}
+    token = client.post("/auth/token", data=form).json()["access_token"]
+    answer = client.get("/forgetful", headers={"Authorization": f"Bearer {token}"})
+    print(json.dumps([answer.status_code, answer.json()["code"], "Diary" in answer.text]))
+"""
+RULELESS = """
+import json
+from starlette.testclient import TestClient
+import database.projects
+from database.projects.models import Project
+from main import app
+del Project.__stockade_rules__, Project.__stockade_scope__
+try:
+    with TestClient(app):
+        pass
+except BaseException as error:
+    print(json.dumps(str(error)))
+"""
+
 # The three snippets of the security overview as they stand, but for where `Limiter` comes from.
 SNIPPETS = """
 from fastapi import APIRouter, Depends
@@ -136,6 +171,16 @@ def test_foreign_suite_brings_its_database(tmp_path: Path) -> None:
 def test_foreign_suite_brings_postgresql(tmp_path: Path, postgres_url: str) -> None:
     """The same holds on PostgreSQL, for an ordinary role."""
     assert run_script(FOREIGN_SUITE, tmp_path, DATABASE_URL=postgres_url)[0][3] == 3
+
+
+def test_forgotten_check_is_no_answer(tmp_path: Path) -> None:
+    """A handler that lists notes and asks no rule is held back, private notes with it."""
+    assert run_script(FORGETFUL, tmp_path) == [500, "unchecked_object", False]
+
+
+def test_model_without_rules_stops_the_start(tmp_path: Path) -> None:
+    """What belongs to a company and has no rules is named, and nothing is served."""
+    assert "Project" in run_script(RULELESS, tmp_path)
 
 
 def test_snippets_run_as_they_stand(tmp_path: Path) -> None:

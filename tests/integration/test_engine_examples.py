@@ -31,6 +31,29 @@ FAR_TOO_OPEN = {
 }
 
 
+def environment(url: str) -> dict[str, str]:
+    """Return the environment of an example."""
+    return {
+        "PATH": os.environ.get("PATH", ""),
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
+        "STOCKADE_ENVIRONMENT": "test",
+        "STOCKADE_DATABASE_URL": url,
+    }
+
+
+def run_stockade(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of Stockade in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "stockade", *arguments],
+        cwd=folder,
+        env=environment(url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back, and the events on the way."""
@@ -57,17 +80,12 @@ class Example:
         self.name = name
         self.folder = folder / name
         shutil.copytree(ROOT / "examples" / name, self.folder)
-        url = f"sqlite:///{folder}/{name}.db"
+        self._url = url = f"sqlite:///{folder}/{name}.db"
         anyio.run(_upgrade, url)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.engine_caller", str(self.folder)],
             cwd=ROOT,
-            env={
-                "PATH": os.environ.get("PATH", ""),
-                "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
-                "STOCKADE_ENVIRONMENT": "test",
-                "STOCKADE_DATABASE_URL": url,
-            },
+            env=environment(url),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -100,6 +118,10 @@ class Example:
         made = self.call(author, "POST", path, role="member", tenant=tenant, json=body | more)
         assert made.status == 201, made.text
         return f"{path}/{made.data['id']}"
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of Stockade on it."""
+        return run_stockade(self.folder, self._url, *arguments)
 
     def write(self, file: str, text: str) -> None:
         """Change the policies."""
@@ -279,3 +301,76 @@ def test_a_crafted_identifier_is_nobody_else(example: Example, user_id: str) -> 
     assert example.call(user_id, "POST", "/policies/reload", role="member").status == 403
     own = example.make(user_id)
     assert example.call(user_id, "GET", own, role="member").status == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (
+            ["--role", "member", "--tenant", "acme"],
+            ["may not call", "object_refused", "no   read this Expense: Cedar rests on: none"],
+        ),
+        (
+            ["--role", "admin", "--tenant", "acme"],
+            ["may call", "yes  read this Expense: Cedar rests on: read-all"],
+        ),
+        (
+            ["--role", "admin", "--tenant", "globex"],
+            ["may not call", "it is not there, or another tenant's"],
+        ),
+    ],
+    ids=["refused", "permitted", "another tenant"],
+)
+def test_an_explanation_names_the_policies(
+    expenses: Example, arguments: list[str], lines: list[str]
+) -> None:
+    """The command says what the engine rests on, and shows nobody another tenant's object."""
+    path = expenses.make("mia")
+    number = path.rpartition("/")[2]
+    ran = expenses.run(
+        "explain",
+        "main:app",
+        "GET /expenses/{expense_id}",
+        *arguments,
+        *("--parameter", f"expense_id={number}"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert all(line in ran.stdout for line in lines), ran.stdout
+
+
+@pytest.mark.parametrize("parameter", ["expense_id", "expense_id=x", "other=1"])
+def test_an_explanation_of_nothing_is_one_line(expenses: Example, parameter: str) -> None:
+    """A parameter that the route does not load by, and what is no key, are mistakes."""
+    arguments = ("explain", "main:app", "GET /expenses/{expense_id}", "--role", "member")
+    ran = expenses.run(*arguments, "--tenant", "acme", "--parameter", parameter)
+    assert ran.returncode == 2
+    assert len(ran.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "problem"),
+    [
+        ("cedar_policies", "main.py", '"auditor": []', '"auditors": []', "the role auditors"),
+        ("cedar_policies", "policies.cedar", "is_approved", "approved", "approved-is-final"),
+        ("cedar_policies", "main.py", '"read", "edit"', '"read", "erase", "edit"', '"erase"'),
+        ("casbin_policies", "policies.csv", "p, agent", "p, agnet", "the role agnet"),
+        ("casbin_policies", "policies.csv", "Ticket, close", "Ticket, clsoe", "the action clsoe"),
+        ("casbin_policies", "model.conf", "r.obj.requester", "r.obj.reqester", "reqester"),
+    ],
+    ids=["role", "attribute", "action", "casbin role", "casbin action", "casbin attribute"],
+)
+def test_a_mistake_stops_the_start(
+    tmp_path: Path, name: str, file: str, old: str, new: str, problem: str
+) -> None:
+    """The application does not start, and one line says what is wrong."""
+    folder = tmp_path / name
+    shutil.copytree(ROOT / "examples" / name, folder)
+    text = (folder / file).read_text(encoding="utf-8")
+    assert old in text
+    (folder / file).write_text(text.replace(old, new), encoding="utf-8")
+    url = f"sqlite:///{tmp_path}/broken.db"
+    anyio.run(_upgrade, url)
+    ran = run_stockade(folder, url, "check", "main:app")
+    assert ran.returncode == 2
+    assert problem in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1

@@ -137,9 +137,10 @@ async def test_tables_are_unlogged(url: str) -> None:
     found = query(
         url,
         "SELECT relpersistence::text FROM pg_class"
-        " WHERE relname IN ('stockade_limits', 'stockade_limit_places', 'stockade_limit_units')",
+        " WHERE relname IN ('stockade_limits', 'stockade_limit_places', 'stockade_limit_units',"
+        " 'stockade_limit_refusals')",
     )
-    assert found == [("u",)] * 3
+    assert found == [("u",)] * 4
 
 
 async def test_old_buckets_are_cleared_away(store: SQLLimitStore, url: str) -> None:
@@ -335,8 +336,10 @@ async def test_many_at_once_take_and_give_back(store: SQLLimitStore, strategy: S
                 await store.give_back([UnitRefund("{a}x", rule, state.at)])
 
     await asyncio.gather(*(ask_often(number % 4 == 0) for number in range(12)))
-    assert counted == 10
-    assert not await passes(store, ask("{a}x", rule))
+    # What others held for a moment may have kept some of those out that count.
+    assert 0 < counted <= 10
+    left = [await passes(store, ask("{a}x", rule)) for _ in range(11 - counted)]
+    assert left == [True] * (10 - counted) + [False]
 
 
 @pytest.mark.parametrize(

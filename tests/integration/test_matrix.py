@@ -179,7 +179,7 @@ class Matrix:
         if cell.path.startswith("/projects") and cell.target in {"foreign", "both foreign"}:
             answer = owner.get(f"/projects/{targets['project_id']}")
             notes = owner.get(f"/projects/{targets['project_id']}/notes")
-            return answer.json()["name"] == PROJECT["name"] and notes.json() == []
+            return bool(answer.json()["name"] == PROJECT["name"] and notes.json() == [])
         if cell.path.startswith("/support"):
             return True
         answer = owner.get(f"/notes/{targets['note_id']}")

@@ -32,6 +32,7 @@ TABLES = {
     "stockade_limits",
     "stockade_limit_bans",
     "stockade_limit_places",
+    "stockade_limit_refusals",
     "stockade_limit_units",
     "stockade_sessions",
     "stockade_spent",

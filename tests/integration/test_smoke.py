@@ -432,7 +432,7 @@ def test_websocket_without_a_token_is_refused(demo: Demo, header: str | None) ->
 
 
 def test_websocket_tells_the_own_company_alone(demo: Demo) -> None:
-    """A listener hears of its company's notes, and of no others."""
+    """A listener hears of its company's notes, and neither of others nor of private ones."""
     headers = {"Authorization": f"Bearer {demo.token('globex-member')}"}
     with (
         connect(live(demo), additional_headers=headers, open_timeout=ANSWER_TIMEOUT) as socket,
@@ -442,6 +442,7 @@ def test_websocket_tells_the_own_company_alone(demo: Demo) -> None:
         socket.send("nothing is asked of the client")
         socket.send(b"of whatever kind")
         acme.post("/notes", json={**NOTE, "title": "For Acme"})
+        globex.post("/notes", json={**NOTE, "title": "For nobody", "private": True})
         globex.post("/notes", json={**NOTE, "title": "For Globex"})
         assert json.loads(socket.recv(ANSWER_TIMEOUT))["title"] == "For Globex"
 

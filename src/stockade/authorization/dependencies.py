@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 from stockade.authorization.engines.interfaces import Collection
 from stockade.authorization.engines.questions import EngineQuestion
 from stockade.authorization.engines.registering import require_engine_method
+from stockade.authorization.objects import ENGINE_FAILED
 from stockade.authorization.permissions import is_permission
 from stockade.authorization.rules import covers, decide
 from stockade.core.clock import SystemClock
@@ -229,6 +230,9 @@ def raise_refusal(decision: Decision, policy: Policy) -> None:
         )
     if decision.reason == "authorization.factor_demanded":
         raise StepUpRequiredError(reason=decision.reason, factor=Factor.MFA)
+    if decision.reason == ENGINE_FAILED:
+        # The failure has an event of its own, with what failed.
+        raise ForbiddenError(reason="authorization.engine_refused")
     raise ForbiddenError(reason=decision.reason)
 
 

@@ -235,14 +235,13 @@ def require_object(
     report(decision)
     if decision.granted:
         return
-    failed = decision.reason == ENGINE_FAILED
     known = action != READ and find_rule(type(instance), READ) is not None
     if known:
         reading = decide_object(principal, READ, instance)
         report(reading)
         if reading.granted:
-            raise ForbiddenError(reason=decision.reason)
-    raise NotFoundError(reason=ENGINE_FAILED if failed else "authorization.object_hidden")
+            raise ForbiddenError(reason="authorization.object_refused")
+    raise NotFoundError(reason="authorization.object_hidden")
 
 
 def _require_plain(rule: object) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -16,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stockade.cli.loops import run
-from stockade.cli.output import make_console, make_wide_console
+from stockade.cli.output import Form, FormOption, make_console, make_wide_console
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,14 +45,6 @@ _COLUMNS: Final = (
 )
 
 
-class Form(StrEnum):
-    """How the answer is written."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-_Format = Annotated[Form, typer.Option("--format", help="How it is written: text or json.")]
 _Client = Annotated[str, typer.Argument(help="The program, such as stkc_8f0c...")]
 _Tenant = Annotated[str | None, typer.Option(help="Identifier of the tenant.", show_default=False)]
 
@@ -97,7 +88,7 @@ def create(  # noqa: PLR0917 - Typer passes every parameter by its name
         ),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="Days that it holds.")] = 90,
-    form: _Format = Form.TEXT,
+    form: FormOption = Form.TEXT,
 ) -> None:
     """Make a program with a key, which is shown this once."""
     from stockade.authentication.api_clients import NewClient
@@ -116,7 +107,7 @@ def create(  # noqa: PLR0917 - Typer passes every parameter by its name
 
 
 @app.command(name="list")
-def list_clients(tenant: _Tenant = None, form: _Format = Form.TEXT) -> None:
+def list_clients(tenant: _Tenant = None, form: FormOption = Form.TEXT) -> None:
     """Show the programs of a tenant, or all of them; never a key."""
     clients = run(_list(tenant))
     if form is Form.JSON:
@@ -130,7 +121,7 @@ def list_clients(tenant: _Tenant = None, form: _Format = Form.TEXT) -> None:
 
 
 @app.command()
-def rotate(client_id: _Client, form: _Format = Form.TEXT) -> None:
+def rotate(client_id: _Client, form: FormOption = Form.TEXT) -> None:
     """Make a new key; the one before goes on for the overlap of the settings."""
     _show_key(run(_rotate(_check(client_id))), form)
 

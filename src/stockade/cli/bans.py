@@ -12,6 +12,7 @@ import typer
 from stockade.cli.limits import open_limit_store
 from stockade.cli.loops import run
 from stockade.cli.output import make_console
+from stockade.core.printing import printable
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def list_bans() -> None:
     console = make_console()
     found = run(_list())
     for ban in sorted(found, key=lambda each: each.subject):
-        console.print(f"{ban.subject}\t{ceil(ban.seconds)}\t{ban.times}")
+        console.print(f"{printable(ban.subject)}\t{ceil(ban.seconds)}\t{ban.times}")
     if not found:
         console.print("Nobody is banned.")
 

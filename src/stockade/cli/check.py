@@ -71,8 +71,11 @@ def _print_plans(console: Console, plans: list[Plan]) -> None:
 
 def _print_exceptions(console: Console, stockade: Stockade) -> None:
     """Print what is excused, with the reason, and what a setting lets pass: a line for each."""
-    for excuse in sorted(map(str, stockade.excuses())):
-        console.print(Text(f"excused: {excuse}"))
+    from stockade.tenancy.raw_places import RawExcuse
+
+    for excuse in sorted(stockade.excuses(), key=str):
+        kind = "raw SQL" if isinstance(excuse, RawExcuse) else "excused"
+        console.print(Text(f"{kind}: {excuse}"))
     for plan in stockade.plans():
         for reason in plan.policy.unchecked:
             console.print(Text(f"unchecked objects: {plan.label}: {reason}"))

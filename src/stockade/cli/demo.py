@@ -88,6 +88,10 @@ def set_defaults(variables: MutableMapping[str, str]) -> None:
         raise ConfigurationError(message)
     # Off in a local environment otherwise (requirement R10), and something to see here.
     variables.setdefault("STOCKADE_RATE_LIMITING__ENABLED", "true")
+    # The dashboard signs in by a cookie, and shows bans where there may be any.
+    if variables.setdefault("STOCKADE_AUTHENTICATION__COOKIES", "true").lower() == "true":
+        variables.setdefault("STOCKADE_DASHBOARD__PATH", "/stockade")
+    variables.setdefault("STOCKADE_RATE_LIMITING__BAN_AFTER", "500")
     if not any(variables.get(name) for name in _DOCS_NAMES):
         variables.update(_DOCS_LOGIN)
 

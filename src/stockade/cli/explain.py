@@ -14,8 +14,10 @@ from stockade.cli.targets import load_target
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stockade.application import Stockade
-    from stockade.authorization.explaining import Explanation
+    from stockade.authorization.explaining import Explanation, Step
     from stockade.core.identity import Principal
 
 
@@ -38,23 +40,48 @@ def explain(
     role: Annotated[
         list[str] | None, typer.Option(help="A role, for a caller who is made up.")
     ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE of the path, to decide on the object that it names."),
+    ] = None,
 ) -> None:
     """Say why a caller may call a route, or why not."""
+    parameters = _read_parameters(parameter or ())
     stockade = find_stockade(load_target(target), target)
     asked = _Caller(user, tenant, tuple(role or ()))
-    found = run(_explain(stockade, route, asked))
+    found, objects = run(_explain(stockade, route, asked, parameters))
     console = make_wide_console()
-    verdict = "may" if found.decision.granted else "may not"
-    console.print(Text(f"{verdict} call {route} ({found.decision.reason})"))
-    for step in found.steps:
+    granted, reason = found.decision.granted, found.decision.reason
+    if granted and not all(step.held for step in objects):
+        granted, reason = False, "authorization.object_refused"
+    verdict = "may" if granted else "may not"
+    console.print(Text(f"{verdict} call {route} ({reason})"))
+    for step in (*found.steps, *objects):
         mark = "yes" if step.held else "no "
         console.print(Text(f"  {mark}  {step.asked}: {step.because}"))
 
 
-async def _explain(stockade: Stockade, route: str, asked: _Caller) -> Explanation:
+def _read_parameters(given: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            message = "a parameter reads NAME=VALUE, such as --parameter note_id=5"
+            raise ConfigurationError(message)
+        found[name] = value
+    return found
+
+
+async def _explain(
+    stockade: Stockade, route: str, asked: _Caller, parameters: dict[str, str]
+) -> tuple[Explanation, list[Step]]:
     try:
         await stockade.start()
-        return stockade.explain(await _find_caller(stockade, asked), route)
+        caller = await _find_caller(stockade, asked)
+        found = stockade.explain(caller, route)
+        if not parameters:
+            return found, []
+        return found, await stockade.explain_objects(caller, route, parameters)
     finally:
         await stockade.stop()
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 PROGRAM = "stockade"
 # Wider than any table.
 _PIPE_WIDTH = 10_000
+
+
+class Form(StrEnum):
+    """How an answer is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormOption = Annotated[Form, typer.Option("--format", help="How it is written: text or json.")]
 
 
 def make_console() -> Console:

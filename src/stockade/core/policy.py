@@ -252,7 +252,13 @@ def attach(function: _Function, policy: Policy) -> _Function:
     if isinstance(holder, staticmethod | classmethod):
         # Whoever asks the class for it gets the function inside, not this wrapper.
         holder = holder.__func__
-    setattr(holder, _POLICIES, (*policies_of(holder), policy))
+    try:
+        setattr(holder, _POLICIES, (*policies_of(holder), policy))
+    except AttributeError:
+        name = getattr(holder, "__qualname__", type(holder).__name__)
+        raise ConfigurationError(
+            f"nothing can be written onto {name}: decorate the method in its class, or a function"
+        ) from None
     _revision[0] += 1
     return function
 

@@ -225,6 +225,13 @@ _KINDS = (
         logging.WARNING,
         "An address or a caller was refused again and again and is banned for a while.",
     ),
+    EventKind("rate_limiting.ban_lifted", logging.WARNING, "Somebody ended a ban."),
+    EventKind(
+        "rate_limiting.refusals_lost",
+        logging.ERROR,
+        "Who was refused can't be kept for `stockade limits`; what is refused stays the same.",
+    ),
+    EventKind("rate_limiting.refusals_kept", logging.INFO, "Who was refused is kept again."),
     EventKind("validation.refused", logging.INFO, "A request did not fit its schema."),
     EventKind(
         "validation.body_too_large",

@@ -15,7 +15,7 @@ from stockade.gate.answering import declare_answering
 from stockade.gate.binding import Snapshot, bind_entry, bind_leaf
 from stockade.gate.tree import Tree, iter_fastapi, walk
 from stockade.rate_limiting.compat import Limiter, limiters_of
-from stockade.rate_limiting.unenforced import note_enforcement
+from stockade.rate_limiting.unenforced import note_enforcement, require_no_foreign_middleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -143,6 +143,7 @@ class Binder:
         """Take over slowapi-style limiters before any plan is made: their defaults are for all."""
         for app in tree.applications:
             limiter = getattr(app.state, "limiter", None)
+            require_no_foreign_middleware(app, limiter)
             if isinstance(limiter, Limiter):
                 self._limiter.adopt(limiter)
         for leaf in tree.leaves:

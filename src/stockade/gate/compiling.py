@@ -34,6 +34,8 @@ _DOCS_LIMITS = parse_rules("120/minute", scope="stockade:docs")
 _WITHOUT_BODY: Final = frozenset({"default", "websocket"})
 _LOGIN_ROUTES = frozenset(
     {
+        "stockade:dashboard-code",
+        "stockade:dashboard-sign-in",
         "stockade:factor-verify",
         "stockade:login",
         "stockade:passkey-sign-in",

@@ -56,7 +56,7 @@ class CheckedBody:
         on_refusal: Called once, with the refusal.
     """
 
-    __slots__ = ("_check", "_exchange", "_last", "_on_refusal", "_receive")
+    __slots__ = ("_check", "_exchange", "_inflates", "_last", "_on_refusal", "_receive")
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class CheckedBody:
         on_refusal: Callable[[DeniedError], None],
     ) -> None:
         self._check = check
+        self._inflates = check.inflates
         self._exchange = exchange
         self._receive = receive
         self._on_refusal = on_refusal
@@ -79,7 +80,7 @@ class CheckedBody:
         """
         exchange = self._exchange
         check = self._check
-        if check.has_more:
+        if self._inflates and check.has_more:
             # What was compressed comes without waiting for the client: let others have their turn.
             await checkpoint()
             message: Message = {"type": "http.request"}
@@ -90,7 +91,7 @@ class CheckedBody:
         if exchange.body_refusal is not None:
             raise BodyRefusedError(exchange.body_refusal)
         data = message.get("body", b"")
-        if not check.has_more:
+        if not (self._inflates and check.has_more):
             self._last = not message.get("more_body", False)
         try:
             plain = check.read(data, last=self._last)

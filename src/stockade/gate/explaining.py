@@ -38,7 +38,7 @@ def explain_route(
     Raises:
         ConfigurationError: There is no such route.
     """
-    plan = _find_plan(plans, route)
+    plan = find_plan(plans, route)
     if plan.access is Access.CLOSED:
         step = Step("a policy", held=False, because="the route has none, and is closed to all")
         return Explanation(Decision(granted=False, reason="gate.no_policy"), (step,))
@@ -51,7 +51,12 @@ def explain_route(
     return Explanation(found.decision, (first, *found.steps))
 
 
-def _find_plan(plans: Iterable[Plan], route: str) -> Plan:
+def find_plan(plans: Iterable[Plan], route: str) -> Plan:
+    """Return the plan of a route.
+
+    Raises:
+        ConfigurationError: There is no such route.
+    """
     method, _, template = route.partition(" ")
     for plan in plans:
         # A label begins with the methods, parted by commas, and the template.

@@ -27,6 +27,7 @@ from stockade.errors import (
 from stockade.events import event_name_for
 from stockade.gate.content import CheckedBody, without_coding
 from stockade.gate.endings import Ending
+from stockade.gate.own_answers import ask_handler, find_handler
 from stockade.gate.plans import Access, Plan
 from stockade.gate.sockets import WatchedSocket
 from stockade.web.responses import refuse, unavailable
@@ -244,6 +245,16 @@ class Guard:
         exchange: Exchange = scope[SCOPE_KEY]
         denied = self._record(error, scope)
         exchange.decision = Decision(granted=False, reason=denied.reason)
+        handler = None if exchange.planted else find_handler(denied, scope)
+        if handler is not None:
+            try:
+                answer = await ask_handler(handler, denied, scope)
+            except Exception as failure:  # noqa: BLE001 - whatever a function of the application raises
+                name = type(failure).__name__
+                self._events.emit("web.server_error", scope=scope, reason=name)
+            else:
+                await answer(scope, receive, send)
+                return
         await refuse(problem_for(denied), scope, receive, send, request_id=exchange.request_id)
 
     def _record(self, error: Exception, scope: Scope) -> DeniedError:

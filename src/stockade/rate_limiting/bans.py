@@ -14,14 +14,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from ipaddress import ip_network
 from math import ceil
 from typing import Any, Final, Protocol, runtime_checkable
 
 from stockade.core.clock import Clock
 from stockade.core.limits import LimitRule
-from stockade.errors import RateLimitedError, StoreError
+from stockade.errors import StoreError
 from stockade.events import EventLog
 from stockade.rate_limiting.interfaces import LimitStore
 from stockade.rate_limiting.models import LimitRequest, LimitState
@@ -130,27 +129,25 @@ class Bans:
         self._read_at = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def require_free(self, keys: Sequence[str]) -> None:
-        """Let a request pass whose buckets belong to nobody who is banned.
+    def find(self, keys: Sequence[str]) -> tuple[str, float] | None:
+        """Find a bucket that belongs to somebody who is banned.
 
         Args:
             keys: Names of the buckets of a request.
 
-        Raises:
-            RateLimitedError: One of them does.
+        Returns:
+            Its name, and the seconds that are left of the ban; None where nobody is banned.
         """
         now = self._monotonic()
         if now - self._read_at > _REFRESH:
             self._read_at = now
             self._start(self.refresh())
-        if not self._ends:
-            return
-        for key in keys:
-            ends = self._ends.get(subject_of(key), now)
-            if ends > now:
-                raise RateLimitedError(
-                    reason="rate_limiting.banned", retry_after=timedelta(seconds=ceil(ends - now))
-                )
+        if self._ends:
+            for key in keys:
+                ends = self._ends.get(subject_of(key), now)
+                if ends > now:
+                    return key, ends - now
+        return None
 
     def note_refusals(self, keys: Sequence[str], states: Sequence[LimitState]) -> None:
         """Count a request that limits have refused, for each of those whose bucket had too little.
@@ -163,7 +160,7 @@ class Bans:
             subject_of(key) for key, state in zip(keys, states, strict=True) if not state.allowed
         }
         for subject in refused:
-            if self._may_be_banned(subject):
+            if self.may_ban(subject):
                 self._start(self._strike(subject))
 
     async def refresh(self) -> None:
@@ -174,6 +171,38 @@ class Bans:
             return
         now = self._monotonic()
         self._ends = {ban.subject: now + ban.seconds for ban in found[:MOST_BANS]}
+
+    async def list(self) -> list[Ban]:
+        """Return the bans that have not ended, in all processes.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+        return await self._store.list_bans()
+
+    async def add(self, subject: str, seconds: float) -> Ban:
+        """Ban somebody; one who is banned already stays so for as long as he is.
+
+        Args:
+            subject: Who, as `may_ban` lets pass.
+            seconds: For how long.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+        ban = await self._store.add_ban(subject, BanTerms(seconds, seconds))
+        self._note(ban)
+        return ban
+
+    async def lift(self, subject: str) -> bool:
+        """End a ban; False where there was none.
+
+        Raises:
+            StoreError: The store could not answer.
+        """
+        lifted = await self._store.lift_ban(subject)
+        self._ends.pop(subject, None)
+        return lifted
 
     async def close(self) -> None:
         """End what is under way."""
@@ -191,9 +220,7 @@ class Bans:
         except StoreError:
             # It holds in this process; whoever hammers on another one is banned there.
             ban = Ban(subject, self._terms.first, 1)
-        if len(self._ends) >= MOST_BANS:
-            del self._ends[min(self._ends, key=self._ends.__getitem__)]
-        self._ends[subject] = self._monotonic() + ban.seconds
+        self._note(ban)
         self._events.emit(
             "rate_limiting.ban_started",
             reason="rate_limiting.banned",
@@ -204,7 +231,13 @@ class Bans:
             },
         )
 
-    def _may_be_banned(self, subject: str) -> bool:
+    def _note(self, ban: Ban) -> None:
+        if len(self._ends) >= MOST_BANS:
+            del self._ends[min(self._ends, key=self._ends.__getitem__)]
+        self._ends[ban.subject] = self._monotonic() + ban.seconds
+
+    def may_ban(self, subject: str) -> bool:
+        """Tell whether somebody may be banned: a caller, or an address that is no proxy of ours."""
         kind, _, name = subject.partition(":")
         if kind == "user":
             return True

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache, partial
+from hashlib import blake2b
 from typing import Any, Final
 
 from stockade.core.limits import Exemption, LimitRule, Strategy, Unit
@@ -21,7 +22,7 @@ from stockade.rate_limiting.keys import kind_of
 from stockade.rate_limiting.models import BoundLimit, CompiledLimits, KeyKind
 from stockade.rate_limiting.questions import Questions
 from stockade.rate_limiting.rules import parse_rules
-from stockade.rate_limiting.terms import tightness
+from stockade.rate_limiting.terms import FAILURES, tightness
 
 Scope = MutableMapping[str, Any]
 
@@ -191,8 +192,13 @@ class LimitPart:
         kind = kind_of(rule.key)
         who = {KeyKind.ADDRESS: "address", KeyKind.CALLER: self._label, KeyKind.CUSTOM: "key"}[kind]
         place = f"route:{self._route}" if rule.scope is None else f"scope:{rule.scope}"
+        terms = self.rule.terms
+        # Both stand in front, where no scope can be written like them.
+        if terms is not None and terms.statuses is not None:
+            # Beside a limit of the same numbers that counts all answers, which would take twice.
+            place = f"{_name_statuses(terms.statuses)}:{place}"
         if method is not None:
-            place = f"{place}:{method}"
+            place = f"{method}:{place}"
         numbers = f"{rule.amount}/{rule.window}"
         # Until a function has said which limits hold, nobody knows.
         shown = "chosen" if rule.terms is not None and rule.terms.choose else f"{numbers}s"
@@ -200,7 +206,6 @@ class LimitPart:
             shown = str(rule.amount)
         strategy = "" if rule.strategy is Strategy.GCRA else f":{rule.strategy}"
         unit = "" if rule.unit is Unit.REQUESTS else f":{rule.unit}"
-        terms = self.rule.terms
         own = rule.key if kind is KeyKind.CUSTOM else None
         if self._by_address and kind is KeyKind.CALLER:
             kind = KeyKind.ADDRESS
@@ -215,6 +220,15 @@ class LimitPart:
             statuses=None if terms is None else terms.statuses,
             message=None if terms is None else terms.message,
         )
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _name_statuses(statuses: frozenset[int]) -> str:
+    """Name the answers that a limit counts; a short text for each set of them."""
+    if statuses == FAILURES:
+        return "failures"
+    text = ",".join(map(str, sorted(statuses)))
+    return f"answers-{blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 class Variants:

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from stockade.core.limits import LimitRule, LimitTerms, Strategy
 from stockade.core.policy import Policy, attach
@@ -24,6 +24,9 @@ from stockade.rate_limiting.rules import Key, parse_rules
 from stockade.rate_limiting.terms import strategy_of
 from stockade.rate_limiting.unenforced import watch_for_applications_without_stockade
 
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
 RateLimitExceeded = RateLimitedError
 """The error of a used-up limit, under slowapi's name."""
 
@@ -31,6 +34,7 @@ _rate_limit_exceeded_handler = rate_limit_exceeded_handler
 
 _LIMITERS: Final = "__stockade_limiters__"
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Answer = TypeVar("_Answer", bound="Response")
 _Limits = Sequence[str | Callable[..., str]]
 
 
@@ -185,6 +189,14 @@ class Limiter:
                 "this store answers over the network: call `await RateLimiter.reset()` instead"
             )
         self._store.clear()
+
+    def _inject_headers(
+        self, response: _Answer, current_limit: Mapping[str, str] | None
+    ) -> _Answer:
+        """Add the fields of a used-up limit, where handlers that were written for slowapi ask."""
+        for name, value in (current_limit or {}).items():
+            response.headers.setdefault(name, value)
+        return response
 
     def bind(self, store: LimitStore) -> None:
         """Learn which store counts, for `reset`."""

@@ -114,7 +114,7 @@ def rate_limit_exceeded_handler(
     request: Request,  # noqa: ARG001 - the signature of an exception handler
     exc: Exception,
 ) -> JSONResponse:
-    """Answer a used-up limit as slowapi's handler does, for applications that register it.
+    """Answer a used-up limit word for word as slowapi's handler does.
 
     Raises:
         ConfigurationError: It was registered for another exception.
@@ -123,7 +123,7 @@ def rate_limit_exceeded_handler(
         raise ConfigurationError("this handler answers RateLimitExceeded alone") from exc
     seconds = str(max(1, round(exc.retry_after.total_seconds())))
     return JSONResponse(
-        {"error": "Rate limit exceeded"},
+        {"error": f"Rate limit exceeded: {exc.detail}"},
         status_code=429,
         headers={"Retry-After": seconds, **exc.headers},
     )

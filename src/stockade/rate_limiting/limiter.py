@@ -12,7 +12,7 @@ from stockade.core.clock import Clock, SystemClock
 from stockade.core.exchange import Exchange
 from stockade.core.limits import LimitRule
 from stockade.core.policy import Policy
-from stockade.errors import RateLimitedError, StoreError, UnavailableError
+from stockade.errors import ConfigurationError, RateLimitedError, StoreError, UnavailableError
 from stockade.events import EventLog
 from stockade.rate_limiting.bans import Bans
 from stockade.rate_limiting.compat import Limiter
@@ -37,6 +37,8 @@ from stockade.rate_limiting.models import (
 from stockade.rate_limiting.planning import Planner, RouteBinder
 from stockade.rate_limiting.questions import Questions
 from stockade.rate_limiting.refunds import refunds_of, reserve_debts, reserve_states
+from stockade.rate_limiting.refusals import Outcome, Refusals
+from stockade.rate_limiting.rules import describe_rule
 from stockade.rate_limiting.settings import RateLimitingSettings, with_failure
 
 Scope = MutableMapping[str, Any]
@@ -54,6 +56,8 @@ class RateLimiter:
         clock: Source of time, the store's.
         url: Address of the store, for what a slowapi-style limiter says of it.
         bans: Who is banned; without it, nobody ever is.
+        refusals: Where it is noted who is refused; without it, nowhere.
+        unread: Variables of the environment that slowapi would read and nobody reads here.
     """
 
     def __init__(
@@ -65,8 +69,12 @@ class RateLimiter:
         clock: Clock | None = None,
         url: str = "memory://",
         bans: Bans | None = None,
+        refusals: Refusals | None = None,
+        unread: Sequence[str] = (),
     ) -> None:
+        self._unread = tuple(unread)
         self._bans = bans
+        self._refusals = refusals
         self._store = store
         self._clock = clock or SystemClock()
         self._legacy = settings.legacy_headers
@@ -100,6 +108,11 @@ class RateLimiter:
         """
         if limiter in self._adopted:
             return
+        if self._unread:
+            raise ConfigurationError(
+                f"slowapi reads {', '.join(self._unread)}, and Stockade does not: give it to"
+                " Limiter(...) or to STOCKADE_RATE_LIMITING__*, and take it out of the environment"
+            )
         settings = self._settings
         # Of each class of routes that the limiter's limits can be on.
         for own in (settings.failure_public, settings.failure_authenticated):
@@ -174,7 +187,7 @@ class RateLimiter:
                 return
         states = await self._acquire(limits, keys)
         if not all(state.allowed for state in states):
-            self._refuse(limits, states, exchange, scope)
+            self._refuse(limits, keys, states, exchange, scope)
         elif limits.conditional:
             exchange.reservations += reserve_states(limits, keys, states, since)
         field = (RATE_LIMIT, render_states(limits.limits, states))
@@ -204,7 +217,7 @@ class RateLimiter:
             return
         states = await self._acquire(limits, keys)
         if not all(state.allowed for state in states):
-            self._refuse(limits, states, exchange, scope)
+            self._refuse(limits, keys, states, exchange, scope)
 
     async def enter(self, limits: CompiledLimits, exchange: Exchange, scope: Scope) -> list[Place]:
         """Hold a place for what is in flight; `leave` has to give it back.
@@ -226,7 +239,7 @@ class RateLimiter:
                 if place is not None:
                     places.append(place)
                 else:
-                    self._refuse_place(limit, exchange, scope)
+                    self._refuse_place(limit, key, exchange, scope)
         except BaseException:
             await self.leave(places)
             raise
@@ -259,8 +272,10 @@ class RateLimiter:
         await self._store.reset("" if subject is None else f"{{{subject}}}")
 
     async def close(self) -> None:
-        """Give back connections and places."""
+        """Give back connections and places, and write what is noted."""
         self._leases.close()
+        if self._refusals is not None:
+            await self._refusals.close()
         await self._store.close()
 
     async def _acquire(self, limits: CompiledLimits, keys: Sequence[str]) -> Sequence[LimitState]:
@@ -271,9 +286,10 @@ class RateLimiter:
             self._bans.note_refusals(keys, states)
         return states
 
-    def _refuse(
+    def _refuse(  # noqa: PLR0917 - what one refused request is
         self,
         limits: CompiledLimits,
+        keys: Sequence[str],
         states: Sequence[LimitState],
         exchange: Exchange,
         scope: Scope,
@@ -283,6 +299,9 @@ class RateLimiter:
         ]
         names = [limit.name for limit in used_up]
         self._note_refusal(names, exchange, scope, "rate_limiting.exceeded")
+        self._note_keys(
+            [key for key, state in zip(keys, states, strict=True) if not state.allowed], exchange
+        )
         if self._is_dry(exchange):
             return
         wait = max(state.retry_after for state in states)
@@ -299,15 +318,18 @@ class RateLimiter:
             retry_after=timedelta(seconds=max(1, ceil(wait))),
             headers=headers,
             message=self._message(used_up, scope),
+            limit=describe_rule(used_up[0].rule),
         )
 
-    def _refuse_place(self, limit: BoundLimit, exchange: Exchange, scope: Scope) -> None:
+    def _refuse_place(self, limit: BoundLimit, key: str, exchange: Exchange, scope: Scope) -> None:
         self._note_refusal([limit.name], exchange, scope, "rate_limiting.too_many_at_once")
+        self._note_keys([key], exchange)
         if not self._is_dry(exchange):
             raise RateLimitedError(
                 reason="rate_limiting.too_many_at_once",
                 retry_after=_SOON,
                 message=self._message([limit], scope),
+                limit=describe_rule(limit.rule),
             )
 
     def _is_dry(self, exchange: Exchange) -> bool:
@@ -319,6 +341,11 @@ class RateLimiter:
     ) -> None:
         name = "rate_limiting.would_refuse" if self._is_dry(exchange) else "rate_limiting.refused"
         self._events.emit(name, scope=scope, reason=reason, details={"limits": ", ".join(names)})
+
+    def _note_keys(self, keys: Sequence[str], exchange: Exchange) -> None:
+        if self._refusals is not None and not exchange.planted:
+            dry = self._is_dry(exchange)
+            self._refusals.note(keys, Outcome.WOULD_REFUSE if dry else Outcome.REFUSED)
 
     def _message(self, used_up: Sequence[BoundLimit], scope: Scope) -> str | None:
         for limit in used_up:
@@ -344,6 +371,10 @@ class RateLimiter:
             else:
                 subject = address_key(exchange.client, self._prefix)
             keys.append(f"{{{subject}}}{limit.suffix}")
-        if self._bans is not None:
-            self._bans.require_free(keys)
+        if self._bans is not None and (ban := self._bans.find(keys)) is not None:
+            key, seconds = ban
+            self._note_keys([key], exchange)
+            raise RateLimitedError(
+                reason="rate_limiting.banned", retry_after=timedelta(seconds=ceil(seconds))
+            )
         return keys

@@ -29,6 +29,8 @@ _MOST_REMEMBERED: Final = 10_000
 # A sliding window multiplies both, in microseconds, and Lua's numbers are exact up to 2^53.
 _LARGEST_PRODUCT: Final = 2**53 // 1_000_000
 
+_UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+
 Key = Callable[..., object]
 
 
@@ -113,6 +115,18 @@ def in_flight_rule(
         amount=places, window=_LEASE, scope=scope, key=key, unit=Unit.IN_FLIGHT, terms=terms
     )
     return _checked(rule, str(places))
+
+
+def describe_rule(rule: LimitRule) -> str:
+    """Write a rule in words, as the ``limits`` package does.
+
+    >>> describe_rule(LimitRule(amount=5, window=900))
+    '5 per 15 minute'
+    """
+    if rule.unit is Unit.IN_FLIGHT:
+        return f"{rule.amount} at once"
+    unit, seconds = next(pair for pair in _UNITS if not rule.window % pair[1])
+    return f"{rule.amount} per {rule.window // seconds} {unit}"
 
 
 def is_text(value: object) -> bool:

@@ -84,3 +84,21 @@ def _depends_on_limits(dependant: Any) -> bool:  # noqa: ANN401 - FastAPI's Depe
     return any(
         _has_limits(each.call) or _depends_on_limits(each) for each in dependant.dependencies
     )
+
+
+def require_no_foreign_middleware(app: Starlette, limiter: object) -> None:
+    """Check that no middleware of slowapi asks a limiter that is not slowapi's.
+
+    Raises:
+        ConfigurationError: One would, and answer every request with 500.
+    """
+    for entry in app.user_middleware:
+        kind: object = entry.cls
+        if _is_of_slowapi(kind) and not _is_of_slowapi(type(limiter)):
+            name = getattr(kind, "__name__", "SlowAPIMiddleware")
+            message = f"{name} asks slowapi's own Limiter: remove it, Stockade enforces the limits"
+            raise ConfigurationError(message)
+
+
+def _is_of_slowapi(kind: object) -> bool:
+    return str(getattr(kind, "__module__", "")).partition(".")[0] == "slowapi"

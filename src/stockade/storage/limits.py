@@ -13,10 +13,12 @@ from stockade.events import EventLog
 from stockade.rate_limiting.bans import BanStore
 from stockade.rate_limiting.interfaces import LimitStore
 from stockade.rate_limiting.models import LimitRequest
+from stockade.rate_limiting.refusals import RefusalKeeper, RefusalStore
 from stockade.rate_limiting.resilience import ResilientStore
 from stockade.rate_limiting.settings import RateLimitingSettings, StoreKind
 from stockade.storage.memory.bans import MemoryBanStore
 from stockade.storage.memory.limits import MemoryLimitStore
+from stockade.storage.memory.refusals import MemoryRefusalStore
 
 _REDIS: Final = frozenset({"redis", "rediss", "unix", "valkey", "valkeys"})
 _POSTGRESQL: Final = frozenset({"postgresql", "postgres"})
@@ -95,6 +97,12 @@ def ban_store(store: LimitStore, *, clock: Clock) -> BanStore:
     """Return where bans are kept: beside the limits, or in this process as they are."""
     inner = store.inner if isinstance(store, ResilientStore) else store
     return inner if isinstance(inner, BanStore) else MemoryBanStore(clock=clock)
+
+
+def refusal_store(store: LimitStore, *, clock: Clock) -> RefusalStore:
+    """Return where it is kept who was refused: beside the limits, or in this process."""
+    inner = store.inner if isinstance(store, ResilientStore) else store
+    return inner.refusals if isinstance(inner, RefusalKeeper) else MemoryRefusalStore(clock=clock)
 
 
 class LimitedAttempts:

@@ -5,6 +5,9 @@ takes that statement along. Each way leaves the driver in the state it would hav
 the canary proves so at the start. What a way can't do it leaves to the driver's cursor.
 """
 
+# Drivers are extras, imported when the first connection of theirs begins.
+# ruff: noqa: ANN401, PLC0415
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -12,7 +15,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import asyncpg
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
     from sqlalchemy import Connection, PoolProxiedConnection
@@ -35,7 +37,8 @@ def begin_with(connection: Connection, statement: str) -> bool:
         its transaction is to be more than a plain one, or the database refused. The driver's
         cursor does the same in two round trips, and raises what there is to raise.
     """
-    find = _WAYS.get(connection.dialect.driver)
+    dialect = connection.dialect
+    find = _WAYS.get((dialect.driver, dialect.is_async))
     return find is not None and find()(connection.connection, f"BEGIN; {statement}")
 
 
@@ -87,7 +90,7 @@ def _psycopg_parts() -> tuple[Callable[[Any], bool], Callable[[PGconn, str], PQG
     from psycopg import generators
     from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 
-    def is_ready(driver: Any) -> bool:  # noqa: ANN401 - either kind of connection
+    def is_ready(driver: Any) -> bool:
         return bool(
             driver.pgconn.transaction_status == TransactionStatus.IDLE
             and driver.pgconn.pipeline_status == PipelineStatus.OFF
@@ -105,9 +108,9 @@ def _psycopg_parts() -> tuple[Callable[[Any], bool], Callable[[PGconn, str], PQG
 
 @cache
 def _asyncpg() -> Way:
-    from asyncpg import Connection, PostgresError
+    from asyncpg import Connection, PostgresError  # type: ignore[import-untyped]  # No types.
 
-    async def begin_async(driver: asyncpg.Connection[Any], query: str) -> bool:
+    async def begin_async(driver: Any, query: str) -> bool:
         try:
             await driver.execute(query)
         except PostgresError:
@@ -142,7 +145,7 @@ class _Begun:
 
     __slots__ = ("_driver",)
 
-    def __init__(self, driver: asyncpg.Connection[Any]) -> None:
+    def __init__(self, driver: Any) -> None:
         self._driver = driver
 
     async def commit(self) -> None:
@@ -152,8 +155,9 @@ class _Begun:
         await self._driver.execute("ROLLBACK")
 
 
-_WAYS: Final[dict[str, Callable[[], Way]]] = {
-    "psycopg": _psycopg,
-    "psycopg_async": _psycopg_async,
-    "asyncpg": _asyncpg,
+# By the name of the dialect's driver, and whether it is the asynchronous one.
+_WAYS: Final[dict[tuple[str, bool], Callable[[], Way]]] = {
+    ("psycopg", False): _psycopg,
+    ("psycopg", True): _psycopg_async,
+    ("asyncpg", True): _asyncpg,
 }

@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Transaction,
     insert,
     select,
     text,
@@ -32,7 +33,7 @@ from stockade.tenancy.errors import (
 from stockade.tenancy.models import TablePlan, TenantBinding
 from stockade.tenancy.row_security import write_table
 from stockade.tenancy.session import TenantObjects, TenantSession
-from stockade.tenancy.transactions import TenantTransaction, run_below
+from stockade.tenancy.transactions import TENANT_VARIABLE, TenantTransaction, run_below
 from stockade.tenancy.verification import find_unknown, verify_row_security
 
 _PARAMETER = "stockade_tenant_canary"
@@ -83,6 +84,8 @@ class Canary:
             lambda: connection.execute(select(1)),
             TenantRequiredError,
         )
+        if self._transaction is not None:
+            self._prove_transactions(connection, self._transaction)
         table = self._table()
         try:
             with connection.begin() as transaction:
@@ -103,6 +106,29 @@ class Canary:
             self._plans.pop(table, None)
             # The rollback has removed it, but for SQLite's driver, which commits a CREATE at once.
             run_below(connection, f"DROP TABLE IF EXISTS {table.name}")
+
+    def _prove_transactions(self, connection: Connection, beginning: TenantTransaction) -> None:
+        """Prove that the tenant is set in the driver's transaction, and no longer than it lasts."""
+        setting = f"SELECT current_setting('{TENANT_VARIABLE}', true)"
+        for end in (Transaction.commit, Transaction.rollback):
+            try:
+                transaction = connection.begin()
+                beginning.enter(connection, _OWN)
+                # It is an error where no transaction has begun.
+                run_below(connection, "SAVEPOINT stockade_canary")
+                during = run_below(connection, setting)
+                end(transaction)
+                after = run_below(connection, setting)
+                # SQLAlchemy knows nothing of the transaction that the last look has begun.
+                connection.connection.rollback()
+            except SQLAlchemyError as error:
+                connection.invalidate(error)
+                raise _not_in_force(
+                    f"the driver does not begin and end transactions ({type(error).__name__})"
+                ) from error
+            if during != [(_OWN,)] or after[0][0]:
+                connection.invalidate()
+                raise _not_in_force("a transaction does not end with its tenant")
 
     def _prove_reads(self, session: TenantSession, table: Table) -> None:
         found = session.execute(select(table.c[self._column], table.c.note)).all()

@@ -62,6 +62,8 @@ _STATEMENTS: Final = (
 # SQLite takes at most 999 parameters in old releases.
 _KEYS_AT_ONCE: Final = 400
 
+_NO_ROWS: Final[Sequence[Row]] = ({},)
+
 _Error = TypeVar("_Error", bound=TenancyError)
 Prepared = tuple[Any, Sequence[Row], Row]
 
@@ -171,7 +173,7 @@ class StatementGuard:
         write = _write_in(statement)
         if write is not None:
             rows = self._review(connection, write, rows, binding)
-        filled = [{**row, **binding.parameters} for row in rows or ({},)]
+        filled = [{**row, **binding.parameters} for row in rows or _NO_ROWS]
         return (statement, filled, {}) if len(filled) > 1 else (statement, [], filled[0])
 
     def before_cursor_execute(  # noqa: PLR0917 - the signature of the event.
@@ -179,18 +181,18 @@ class StatementGuard:
         connection: Connection,
         cursor: object,  # noqa: ARG002 - the signature of the event
         statement: str,
-        parameters: object,  # noqa: ARG002
+        parameters: object,
         context: Any,  # noqa: ANN401 - an ExecutionContext, or None
         executemany: bool,  # noqa: ARG002, FBT001
-    ) -> None:
-        """Let SQL reach the driver only if the isolated compiler rendered it, or in a block."""
+    ) -> tuple[str, object]:
+        """Let SQL through as it is, if the isolated compiler rendered it, or in a block."""
         binding = connection.get_execution_options().get(BINDING_OPTION)
         if not isinstance(binding, TenantBinding):
             raise self._tenant_required()
         compiled: Any = getattr(context, "compiled", None)
         isolated = isinstance(compiled, IsolatedCompiler)
         if isolated and not compiled.holds_text:
-            return
+            return statement, parameters
         block = binding.raw.find() if binding.raw else None
         if isolated:
             if block is not None:
@@ -201,6 +203,7 @@ class StatementGuard:
             block.note(statement)
         elif not self._dialects.rule.permits(statement, whole=True):
             raise self._driver_sql(binding)
+        return statement, parameters
 
     def _let_in(
         self,
@@ -324,12 +327,14 @@ def enter_again(connection: Connection) -> None:
 def _write_in(statement: Any) -> Any:  # noqa: ANN401
     """Return the INSERT or UPDATE that a statement is, looking into what merely wraps it."""
     while True:
+        if isinstance(statement, Insert | Update):
+            return statement
         if isinstance(statement, StatementLambdaElement):
             statement = statement._resolved  # noqa: SLF001 - there is no public name.
         elif isinstance(statement, FromStatement):
             statement = statement.element
         else:
-            return statement if isinstance(statement, Insert | Update) else None
+            return None
 
 
 def _portions(keys: frozenset[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:

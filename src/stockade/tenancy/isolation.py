@@ -21,7 +21,7 @@ from stockade.tenancy.models import TenantBinding
 from stockade.tenancy.opaque import TextRule
 from stockade.tenancy.planning import Base, IsolationPlan, plan_isolation
 from stockade.tenancy.raw import RawRules, declared
-from stockade.tenancy.refusals import Refusals
+from stockade.tenancy.refusals import Refusals, RowSecurityRefusals
 from stockade.tenancy.session import TenantObjects, TenantSession
 from stockade.tenancy.settings import TenancySettings
 from stockade.tenancy.transactions import TenantTransaction
@@ -110,9 +110,10 @@ class Isolation:
         dialects = IsolatedDialects(dialect, self._rule, self._raw_rule, make_compiler)
         guard = StatementGuard(self._plan.tables, self._refusals, dialects)
         event.listen(sync_engine, "before_execute", guard.before_execute, retval=True)
-        event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute)
+        event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute, retval=True)
         if self._transaction is not None:
             event.listen(sync_engine, "begin", enter_again)
+            event.listen(sync_engine, "handle_error", RowSecurityRefusals(self._refusals))
         # What was compiled before is not isolated; the guard would refuse it, forever.
         sync_engine.clear_compiled_cache()
         self._installed.append(sync_engine)

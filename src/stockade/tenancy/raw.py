@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from weakref import WeakSet
 
 from greenlet import getcurrent
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from stockade.core.identity import TenantId
     from stockade.events import EventLog
     from stockade.tenancy.refusals import Refusals
-    from stockade.tenancy.session import TenantSession
 
 SCOPE_KEY: Final = "stockade_scope"
 """Where a session keeps the ASGI scope of the request that it is for."""
@@ -40,6 +39,20 @@ _FINGERPRINT_DIGITS: Final = 12
 _FINGERPRINTS: Final = 8
 # A block without an end, such as that of a worker, tells of itself meanwhile.
 _STATEMENTS_OF_AN_EVENT: Final = 1000
+
+
+class RawSession(Protocol):
+    """What a block needs of a tenant's session."""
+
+    info: dict[Any, Any]
+
+    @property
+    def tenant_id(self) -> TenantId:
+        """The tenant of the session."""
+
+    @property
+    def raw_blocks(self) -> RawBlocks:
+        """The blocks in which the session takes SQL text."""
 
 
 class UnsafeRaw:
@@ -60,11 +73,7 @@ class UnsafeRaw:
 
     def __call__(
         self,
-        session: TenantSession
-        | Session
-        | AsyncSession
-        | scoped_session[Any]
-        | async_scoped_session[Any],
+        session: Session | AsyncSession | scoped_session[Any] | async_scoped_session[Any],
     ) -> RawBlock:
         """Return a block for ``with``, in which a tenant's session takes SQL text.
 
@@ -219,7 +228,7 @@ class RawBlock:
         rules: What its isolation has to say.
     """
 
-    def __init__(self, made: UnsafeRaw, session: TenantSession, rules: RawRules) -> None:
+    def __init__(self, made: UnsafeRaw, session: RawSession, rules: RawRules) -> None:
         self._made = made
         self.session = session
         self._rules = rules

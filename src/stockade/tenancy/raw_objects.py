@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Select, Table, TextualSelect, event, inspect
 from sqlalchemy.orm import FromStatement, Session
 
-from stockade.tenancy.errors import OpaqueSQLError
+from stockade.tenancy.errors import OpaqueSQLError, TenancyError
 from stockade.tenancy.models import TablePlan
 from stockade.tenancy.refusals import Refusals
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from stockade.tenancy.session import TenantSession
 
 _COMPARED: Final = "stockade_compared"
 
@@ -94,8 +92,12 @@ def require_shown(
     event.listen(connection, "after_cursor_execute", look, once=True)
 
 
-def compare_objects(session: TenantSession) -> None:
-    """Compare each object that a session loads from now on, also when a result is read late."""
+def compare_objects(session: Any) -> None:
+    """Compare each object that a session loads from now on, also when a result is read late.
+
+    Args:
+        session: A tenant's session.
+    """
     if not session.info.get(_COMPARED):
         session.info[_COMPARED] = True
         event.listen(session, "loaded_as_persistent", _compare)
@@ -104,7 +106,7 @@ def compare_objects(session: TenantSession) -> None:
 def _compare(session: Session, instance: object) -> None:
     try:
         session.require_own(instance)  # type: ignore[attr-defined]
-    except BaseException:
+    except TenancyError:
         session.expunge(instance)
         raise
 

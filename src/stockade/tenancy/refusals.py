@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from stockade.core.identity import TenantId
 from stockade.events import EventLog
-from stockade.tenancy.errors import TenancyError
+from stockade.tenancy.errors import CrossTenantError, TenancyError
 
+if TYPE_CHECKING:
+    from sqlalchemy.engine import ExceptionContext
+
+_CHECK_OF_POLICIES: Final = "ExecWithCheckOptions"
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
 _Error = TypeVar("_Error", bound=TenancyError)
 
 
@@ -49,3 +54,47 @@ class Refusals:
             return error
         self._events.emit("tenancy.refused", reason=error.reason, details=details)
         return error
+
+
+class RowSecurityRefusals:
+    """Tell what PostgreSQL's policies refuse as what it is, and not as a fault of the database.
+
+    The compiler refuses the same before; what gets this far has become foreign meanwhile, or came
+    as SQL text.
+
+    Args:
+        refusals: Where it is recorded.
+    """
+
+    def __init__(self, refusals: Refusals) -> None:
+        self._refusals = refusals
+
+    def __call__(self, context: ExceptionContext) -> None:
+        """Raise the refusal in the place of the driver's error.
+
+        Raises:
+            CrossTenantError: A row that was to be written belongs to no row of the tenant.
+        """
+        if _is_policy(context.original_exception):
+            error = CrossTenantError(
+                "row-level security refused a row that was to be written",
+                reason="tenancy.row_security",
+            )
+            raise self._refusals.record(error) from None
+
+
+def _is_policy(error: BaseException | None) -> bool:
+    """Tell whether a policy refused, by the one place in PostgreSQL that says so.
+
+    The message is in the language of the server, and its code is that of a missing grant as well.
+    """
+    while error is not None:
+        told = getattr(error, "diag", None)
+        place = getattr(told, "source_function", None) or getattr(
+            error, "server_source_function", None
+        )
+        if place == _CHECK_OF_POLICIES:
+            return getattr(error, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE
+        # SQLAlchemy's adapter of asyncpg has the driver's error as its cause.
+        error = error.__cause__
+    return False

@@ -33,7 +33,7 @@ class TenantObjects:
         self._plans = plans
         self.refusals = refusals
         self.raw_rules = raw_rules
-        self._attributes: dict[Mapper[Any], tuple[str, str] | None] = {}
+        self._attributes: dict[type, tuple[str, str] | None] = {}
 
     def require_own(self, instance: object, binding: TenantBinding, *, stamp: bool = False) -> None:
         """Refuse an object of another tenant; with ``stamp``, give one without a tenant its own.
@@ -41,10 +41,11 @@ class TenantObjects:
         Raises:
             CrossTenantError: The object belongs to another tenant.
         """
-        mapper = object_mapper(instance)
-        if mapper not in self._attributes:
-            self._attributes[mapper] = self._attribute(mapper)
-        found = self._attributes[mapper]
+        kind = type(instance)
+        try:
+            found = self._attributes[kind]
+        except KeyError:
+            found = self._attributes[kind] = self._attribute(object_mapper(instance))
         if found is None:
             return
         attribute, parameter = found
@@ -53,11 +54,11 @@ class TenantObjects:
             setattr(instance, attribute, binding.parameters[parameter])
         elif value is not None and value != binding.parameters[parameter]:
             error = CrossTenantError(
-                f"an object of {mapper.class_.__name__} in a tenant's session is another tenant's",
+                f"an object of {kind.__name__} in a tenant's session is another tenant's",
                 reason="tenancy.foreign_object",
             )
             raise self.refusals.record(
-                error, table=str(mapper.local_table), tenant_id=binding.tenant_id
+                error, table=str(object_mapper(instance).local_table), tenant_id=binding.tenant_id
             )
 
     def _attribute(self, mapper: Mapper[Any]) -> tuple[str, str] | None:
@@ -123,7 +124,8 @@ class TenantSession(Session):
             OpaqueSQLError: Another engine is asked for, on which nothing is isolated.
         """
         found = super().get_bind(*args, **kw)
-        self._require_home(found)
+        if found is not self._stockade_bind:
+            self._require_home(found)
         return found
 
     def connection(self, bind_arguments: Any = None, execution_options: Any = None) -> Connection:  # noqa: ANN401

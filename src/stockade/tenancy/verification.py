@@ -149,7 +149,10 @@ def _check_policies(
         if present is None or present[:3] != expected:
             yield f"{name} has no policy {policy.name} for everybody: {_ADVICE}"
         elif present[3] != policy.fingerprint:
-            yield f"the policy {policy.name} of {name} was written for other models: {_ADVICE}"
+            yield (
+                f"the policy {policy.name} of {name} was written for other models, or by another "
+                f"release: {_ADVICE}"
+            )
     for other, present in known.items():
         if present[0]:
             # Permissive policies are joined by OR.

@@ -58,7 +58,7 @@ def review_write(
     given = _values(statement)
     if plan.column is not None:
         _check_tenant(statement, given, rows, plan, binding)
-        rows = [{k: v for k, v in row.items() if column_name(k) not in plan.names} for row in rows]
+        rows = [_without(row, plan.names) for row in rows]
     pointed = []
     for reference in plan.references:
         keys = {
@@ -71,10 +71,19 @@ def review_write(
     return list(rows), pointed
 
 
+def _without(row: Row, names: frozenset[str]) -> Row:
+    return {
+        key: value
+        for key, value in row.items()
+        if (key if type(key) is str else column_name(key)) not in names
+    }
+
+
 def _values(statement: Any) -> Mapping[Any, Any]:  # noqa: ANN401
     # There is no public name. SQLAlchemy 2.0 keeps what ordered_values() was given apart.
-    ordered = getattr(statement, "_ordered_values", None) or ()
-    return {**dict(ordered), **(statement._values or {})}  # noqa: SLF001
+    given: Mapping[Any, Any] = statement._values or {}  # noqa: SLF001
+    ordered = getattr(statement, "_ordered_values", None)
+    return {**dict(ordered), **given} if ordered else given
 
 
 def _check_tenant(  # noqa: PLR0917 - all that a write consists of.

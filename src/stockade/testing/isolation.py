@@ -18,11 +18,15 @@ from stockade.core.identity import TenantId
 from stockade.errors import ConfigurationError, StockadeError
 from stockade.tenancy import TenancySettings
 from stockade.tenancy.planning import Base, IsolationPlan, plan_isolation
-from stockade.testing import ways_read, ways_write
+from stockade.testing import ways_raw, ways_read, ways_write
 from stockade.testing.planting import Given, PlantingError, Target, World, find_targets
 from stockade.testing.ways import NotApplicableError, Probe, Seen, Way
 
-WAYS: Final[tuple[Way, ...]] = (*ways_read.read_ways(), *ways_write.write_ways())
+WAYS: Final[tuple[Way, ...]] = (
+    *ways_read.read_ways(),
+    *ways_raw.raw_ways(),
+    *ways_write.write_ways(),
+)
 """Every way but those below SQLAlchemy."""
 
 DRIVER_WAYS: Final[tuple[Way, ...]] = (ways_read.DRIVER_WAY, ways_write.DRIVER_WAY)

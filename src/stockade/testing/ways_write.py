@@ -39,7 +39,8 @@ def _free_column(probe: Probe) -> Column[Any]:
     raise NotApplicableError
 
 
-def _change(probe: Probe) -> dict[Any, object]:
+def change_of(probe: Probe) -> dict[Any, object]:
+    """Return a new value for a column that may be changed without any consequence."""
     column = _free_column(probe)
     return {column: make_value(column)}
 
@@ -110,13 +111,13 @@ def _foreign_key_row(probe: Probe) -> dict[str, object]:
 
 def _upsert_update(p: Probe) -> Any:
     statement = _upsert(p, _foreign_key_row(p))
-    change = {column.key: value for column, value in _change(p).items()}
+    change = {column.key: value for column, value in change_of(p).items()}
     return statement.on_conflict_do_update(index_elements=list(p.target.keys), set_=change)
 
 
 def _upsert_update_where(p: Probe) -> Any:
     statement = _upsert(p, _foreign_key_row(p))
-    change = {column.key: value for column, value in _change(p).items()}
+    change = {column.key: value for column, value in change_of(p).items()}
     return statement.on_conflict_do_update(
         index_elements=list(p.target.keys), set_=change, where=sa.or_(_foreign(p), sa.true())
     )
@@ -142,7 +143,7 @@ def _insert_from_select(p: Probe) -> Any:
 
 
 def _update_in_cte(p: Probe) -> Any:
-    changed = update(p.table).where(_foreign(p)).values(_change(p)).returning(*p.target.keys)
+    changed = update(p.table).where(_foreign(p)).values(change_of(p)).returning(*p.target.keys)
     return select(*changed.cte().c)
 
 
@@ -156,13 +157,13 @@ def _insert_in_cte(p: Probe) -> Any:
 
 
 def _update_text_where(p: Probe) -> Any:
-    return update(p.table).values(_change(p)).where(sa.text("1=1 OR 1=1"))
+    return update(p.table).values(change_of(p)).where(sa.text("1=1 OR 1=1"))
 
 
 def _update_from_alias(p: Probe) -> Any:
     other = p.table.alias()
     same = (other.c[c.key] == c for c in p.target.keys)
-    return update(p.table).values(_change(p)).where(*same, matches(p.target.keys, p.foreign))
+    return update(p.table).values(change_of(p)).where(*same, matches(p.target.keys, p.foreign))
 
 
 def _delete_in_subquery(p: Probe) -> Any:
@@ -178,19 +179,19 @@ def _update_text(p: Probe) -> Any:
 
 # Statements: each is executed by the session and by its connection.
 STATEMENTS: Final[dict[str, Make]] = {
-    "update_by_key": lambda p: update(p.table).where(_foreign(p)).values(_change(p)),
-    "update_all": lambda p: update(p.table).values(_change(p)),
+    "update_by_key": lambda p: update(p.table).where(_foreign(p)).values(change_of(p)),
+    "update_all": lambda p: update(p.table).values(change_of(p)),
     "update_or_true": lambda p: (
-        update(p.table).where(sa.or_(_foreign(p), sa.true())).values(_change(p))
+        update(p.table).where(sa.or_(_foreign(p), sa.true())).values(change_of(p))
     ),
     "update_exists": lambda p: (
         update(p.table)
         .where(_foreign(p), sa.exists().where(p.table.alias().c[p.target.keys[0].key].is_not(None)))
-        .values(_change(p))
+        .values(change_of(p))
     ),
     "update_from": _update_from_alias,
     "update_returning": lambda p: (
-        update(p.table).where(_foreign(p)).values(_change(p)).returning(*p.target.keys)
+        update(p.table).where(_foreign(p)).values(change_of(p)).returning(*p.target.keys)
     ),
     "update_in_cte": _update_in_cte,
     "update_text_where": _update_text_where,
@@ -393,7 +394,7 @@ def _merge_moving(p: Probe) -> None:
 
 def _in_savepoint(p: Probe) -> None:
     with p.session.begin_nested():
-        p.session.execute(update(p.table).where(_foreign(p)).values(_change(p)))
+        p.session.execute(update(p.table).where(_foreign(p)).values(change_of(p)))
 
 
 def _driver_sql(p: Probe) -> None:

@@ -122,7 +122,7 @@ class RequestReader:
         raw_path = scope.get("raw_path")
         if len(query) + len(raw_path or path) > self._max_url:
             return "web.url_too_long"
-        if "\0" in path or not _is_text(query):
+        if "\0" in path or (query and not _is_text(query)):
             return "web.url_encoding"
         told = _is_text(raw_path) if raw_path else _is_whole(path)
         return None if told else "web.url_encoding"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from stockade.errors import ConfigurationError
 from stockade.gate.plans import Access
+from stockade.tenancy.raw import declared
+from stockade.tenancy.raw_places import find_misplaced
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,6 +54,16 @@ def require_policies(settings: Settings, databases: Databases) -> None:
         raise ConfigurationError(message)
 
 
+def require_raw_sql_declared() -> None:
+    """Check that no function lets SQL text in that nobody has declared.
+
+    Raises:
+        ConfigurationError: A function does, a line for each.
+    """
+    if misplaced := find_misplaced():
+        raise ConfigurationError("\n".join(misplaced))
+
+
 def describe_start(
     settings: Settings,
     plans: Collection[Plan],
@@ -82,6 +94,7 @@ def describe_start(
         "models_without_policy": ", ".join(without),
         "object_checks": "warn" if checks == "warn" else "",
         "row_level_security": _describe_row_security(settings.tenancy),
+        "raw_sql": _describe_raw_sql(databases),
         "columns_compared": ", ".join(gate.columns.compared),
     }
     return {name: value for name, value in found.items() if value}
@@ -93,3 +106,10 @@ def _describe_row_security(tenancy: TenancySettings) -> str:
     role = "the role of the database URL" if tenancy.role is None else tenancy.role
     allowed = tenancy.row_level_security == "raw_sql"
     return f"in force for {role}; SQL text is {'allowed' if allowed else 'refused'}"
+
+
+def _describe_raw_sql(databases: Databases) -> str:
+    if not databases.is_isolated:
+        return ""
+    places = ", ".join(f"{each.module}:{each.line}" for each in declared())
+    return places and f"{places}; held by {databases.raw_sql_held_by}"

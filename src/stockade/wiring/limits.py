@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from stockade.rate_limiting import RateLimiter
 from stockade.rate_limiting.bans import Bans
-from stockade.storage.limits import ban_store, guarded_limit_store, limit_store_url
+from stockade.rate_limiting.refusals import Refusals
+from stockade.settings import variables_of_slowapi
+from stockade.storage.limits import (
+    ban_store,
+    guarded_limit_store,
+    limit_store_url,
+    refusal_store,
+)
 from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.wiring.secrets import reveal
 
@@ -39,6 +46,7 @@ class LimitWiring:
             settings say otherwise.
         limiter: Counts requests.
         bans: Bans who is refused again and again; None where nobody is banned.
+        refusals: Who was refused most.
         attempts: Store of attempts to sign in; None where limits are off.
 
     Raises:
@@ -57,6 +65,7 @@ class LimitWiring:
             limits = limits.model_copy(update=dict.fromkeys(_FAILURES, "open"))
         store = self._make_store(limits)
         self.bans = self._make_bans(store, limits)
+        self.refusals = Refusals(refusal_store(store, clock=clock), events=events)
         self.limiter = RateLimiter(
             store,
             settings=limits,
@@ -64,6 +73,8 @@ class LimitWiring:
             clock=clock,
             url=self._url(limits),
             bans=self.bans,
+            refusals=self.refusals,
+            unread=variables_of_slowapi(),
         )
         self.attempts = self._make_attempts()
 

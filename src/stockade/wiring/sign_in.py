@@ -229,13 +229,13 @@ class SignInWiring:
             self.tokens.keys, open_policy=public("public keys are for everybody")
         )
         self.factors_router: APIRouter = make_factors_router(
-            self._require_factors,
+            self.require_factors,
             open_policy=public("whoever gives a second factor is not signed in yet"),
             events=self._events,
             guard=self.cross_site,
         )
         self.passkeys_router: APIRouter = make_passkeys_router(
-            self._require_factors,
+            self.require_factors,
             self._require_passkeys,
             open_policy=public("whoever signs in with a passkey is not signed in yet"),
             events=self._events,
@@ -301,7 +301,12 @@ class SignInWiring:
             )
         return self._services
 
-    def _require_factors(self) -> FactorServices:
+    def require_factors(self) -> FactorServices:
+        """Return what the routes of second factors call.
+
+        Raises:
+            ConfigurationError: There are no accounts.
+        """
         sessions = self.require_services().sessions
         attempts = None if self._attempts is None else LimitedAttempts(self._attempts)
         factors = make_second_factors(
@@ -497,6 +502,7 @@ class SignInWiring:
             return
         for route, router, place, kept in (
             ("stockade:token", "auth_router", "sessions", self.sessions),
+            ("stockade:dashboard-sign-in", "the dashboard", "sessions", self.sessions),
             ("stockade:api-keys", "api_keys_router", "api_clients", self.api_clients),
             ("stockade:oidc-start", "oidc_router", "identities", self._identities),
             ("stockade:factors", "factors_router", "factors", self._factors),

@@ -573,7 +573,7 @@ def test_a_session_goes_on_while_the_second_factor_is_asked_for(
         "POST", "/auth/login", json={"email": "ana@example.com", "password": PASSWORD}
     ).json()["mfa_token"]
     site.clock.advance(PERIOD)
-    codes = site.stockade._sign_in._require_factors().factors
+    codes = site.stockade._sign_in.require_factors().factors
     code = asyncio.run(codes.renew_codes(UserId("ana")))[0]
     body = {"mfa_token": pending, "code": code}
     assert browser.send("POST", "/auth/factors/verify", json=body).status_code == 204

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,46 @@ def test_schemas_that_were_compared_are_named(check: Check) -> None:
     ran = check(HEAD, STORED.replace("{most}", "200"))
     assert ran.status == 0, ran.err
     assert "Compared with their columns: LeafletCreate: Leaflet." in ran.out.splitlines()
+
+
+def test_raw_sql_is_listed(check: Check) -> None:
+    """Each declaration of SQL text has a line, with the places that name it and never ran."""
+    ran = check(
+        HEAD,
+        INSTALL,
+        """
+from stockade import unsafe_raw
+REPORT = unsafe_raw("the report of the books, without input")
+@app.get("/report")
+@public("for the tests")
+def report() -> None:
+    with REPORT(None):
+        pass
+""",
+    )
+    assert ran.status == 0, ran.err
+    [line] = [line for line in ran.out.splitlines() if ", without input" in line]
+    assert line.startswith("raw SQL: module_")
+    assert "REPORT (held by nothing; used at " in line
+
+
+def test_raw_sql_in_a_function(check: Check) -> None:
+    """SQL text that a function would let in by itself stops the start, with file and line."""
+    ran = check(
+        HEAD,
+        INSTALL,
+        """
+from stockade import unsafe_raw
+@app.get("/report")
+@public("for the tests")
+def report() -> None:
+    with unsafe_raw("declared where nobody knows it")(None):
+        pass
+""",
+    )
+    for name in [name for name in sys.modules if f" {name}.py:" in ran.err]:
+        # Else the next application in this process would not start either.
+        del sys.modules[name]
+    assert (ran.status, ran.out) == (2, "")
+    assert "unsafe_raw() is called in a function" in ran.err
+    assert ran.err.count("\n") == 1

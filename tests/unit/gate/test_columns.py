@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from stockade import Settings, Stockade, public
 from stockade.errors import ConfigurationError
 from stockade.events import MemorySink
+from stockade.gate.requests import RouteExcuse
 from stockade.tenancy import TenantScoped
 from stockade.validation.bounds import unbounded
 from stockade.validation.columns import stores
@@ -242,15 +243,16 @@ async def test_excuses_are_collected() -> None:
     async def receive(given: Hook, text: Annotated[str, unbounded("shown only")] = "") -> None: ...
 
     stockade = await start(app)
-    assert [(each.place, each.kind, each.reason) for each in stockade.excuses()] == [
+    excuses = [each for each in stockade.excuses() if isinstance(each, RouteExcuse)]
+    assert [(each.place, each.kind, each.reason) for each in excuses] == [
         ("query.text", "str", "shown only"),
         ("body.given.payload", "dict", "the sender decides"),
     ]
-    assert all("POST /hooks" in each.route for each in stockade.excuses())
+    assert all("POST /hooks" in each.route for each in excuses)
 
 
 async def test_before_the_start_nothing_is_excused() -> None:
     """What has not been looked at is in no list."""
     stockade = Stockade(Settings(environment="test"), sinks=[MemorySink()])
-    assert stockade.excuses() == []
+    assert not [each for each in stockade.excuses() if isinstance(each, RouteExcuse)]
     assert stockade.warnings() == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,10 +25,17 @@ SECOND = 1_000_000
 class Gate:
     """A limiter over a store, and one limit of failures."""
 
-    def __init__(self, store: LimitStore, clock: ManualClock, mark: PolicyMark) -> None:
+    def __init__(
+        self,
+        store: LimitStore,
+        clock: ManualClock,
+        mark: PolicyMark,
+        settings: RateLimitingSettings | None = None,
+    ) -> None:
         self.clock = clock
+        settings = settings or RateLimitingSettings()
         self.limiter = RateLimiter(
-            store, settings=RateLimitingSettings(), events=Recorder(clock).log, clock=clock
+            store, settings=settings, events=Recorder(clock).log, clock=clock
         )
         policy = combine([Policy(public=("open",)), mark.policy])
         found = self.limiter.plan(policy, route="GET /x").before
@@ -114,6 +122,22 @@ async def test_what_the_process_has_counted_goes_back_to_no_store(
     for exchange in exchanges:
         await gate.limiter.settle(exchange, 200)
     assert [await gate.ask(401) for _ in range(3)] == [True, True, False]
+
+
+@EVERY
+@pytest.mark.parametrize("count", ["failures", {401}, {401, 403}])
+async def test_equal_numbers_beside_a_limit_of_all(
+    clock: ManualClock,
+    strategy: Strategy,
+    count: Any,  # noqa: ANN401 - of rate_limit
+) -> None:
+    """A limit of failures and one of all requests with the same numbers are two buckets."""
+    settings = RateLimitingSettings(public="4/hour")
+    mark = rate_limit("4/hour", count=count, strategy=strategy)
+    gate = Gate(MemoryLimitStore(clock=clock), clock, mark, settings)
+    assert [await gate.ask(401) for _ in range(5)] == [True] * 4 + [False]
+    other = [await gate.ask(200, client="192.0.2.9") for _ in range(5)]
+    assert other == [True] * 4 + [False]
 
 
 async def test_a_window_begins_with_what_counts(clock: ManualClock) -> None:

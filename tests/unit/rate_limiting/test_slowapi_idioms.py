@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from slowapi.middleware import SlowAPIASGIMiddleware, SlowAPIMiddleware
 from starlette.testclient import TestClient
 
 from stockade import Settings, Stockade, public
@@ -60,6 +63,164 @@ def test_the_first_page() -> None:
 
     with serve(app) as client:
         assert statuses(client, "/home") == [200, 200, 429, 429]
+
+
+def test_the_answer_of_slowapis_handler() -> None:
+    """Who registers slowapi's handler gets slowapi's answer, whatever the gate would have said."""
+    app, limiter = make()
+
+    @app.get("/t1")
+    @OPEN
+    @limiter.limit("1/15minute")
+    async def t1(request: Request) -> str:
+        return request.method
+
+    with serve(app) as client:
+        client.get("/t1")
+        answer = client.get("/t1")
+    assert (answer.status_code, answer.json()) == (
+        429,
+        {"error": "Rate limit exceeded: 1 per 15 minute"},
+    )
+    assert answer.headers["retry-after"] == "900"
+    assert "x-request-id" in answer.headers
+
+
+async def _own(request: Request, error: RateLimitExceeded) -> Response:
+    answer = JSONResponse({"mine": error.detail}, status_code=error.status_code)
+    limiter: Limiter = request.app.state.limiter
+    return limiter._inject_headers(answer, request.state.view_rate_limit)
+
+
+def _own_sync(request: Request, error: RateLimitExceeded) -> Response:
+    return JSONResponse({"mine": error.detail, "path": request.url.path}, status_code=503)
+
+
+def _wrong(_request: Request, error: RateLimitExceeded) -> Response:
+    raise ZeroDivisionError(error)
+
+
+async def _reading(request: Request, _error: RateLimitExceeded) -> Response:
+    return Response(await request.body())
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "body"),
+    [
+        pytest.param(_own, 429, {"mine": "slow down"}, id="async"),
+        pytest.param(_own_sync, 503, {"mine": "slow down", "path": "/t1"}, id="sync"),
+        pytest.param(_wrong, 429, None, id="one that fails"),
+        pytest.param(_reading, 429, None, id="one that reads the body"),
+        pytest.param(lambda _request, _error: None, 429, None, id="one without an answer"),
+    ],
+)
+@pytest.mark.parametrize("kind", [RateLimitExceeded, 429], ids=["error", "status"])
+def test_a_handler_of_ones_own(kind: Any, handler: Any, status: int, body: object) -> None:  # noqa: ANN401 - of Starlette
+    """A handler for the error or its status is asked, and one that fails lets nobody through."""
+    app, limiter = make()
+    app.exception_handlers.clear()
+    app.add_exception_handler(kind, handler)
+
+    @app.post("/t1")
+    @OPEN
+    @limiter.limit("1/minute", error_message="slow down")
+    async def t1(request: Request) -> str:
+        return request.method
+
+    with serve(app) as client:
+        client.post("/t1", content=b"x")
+        answer = client.post("/t1", content=b"x")
+    assert answer.status_code == status
+    if body is None:
+        assert answer.json()["code"] == "rate_limited"
+    else:
+        assert answer.json() == body
+    if handler is _own:
+        assert "ratelimit" in answer.headers
+
+
+@pytest.mark.parametrize("kind", [SlowAPIMiddleware, SlowAPIASGIMiddleware])
+def test_slowapis_middleware_stops_the_start(kind: Any) -> None:  # noqa: ANN401 - a middleware
+    """Middleware that asks for what only slowapi's own limiter has would answer 500 each time."""
+    app, _ = make(default_limits=["1/minute"])
+    app.add_middleware(kind)
+    with pytest.raises(ConfigurationError) as caught, serve(app):
+        pass
+    assert kind.__name__ in str(caught.value)
+
+
+def test_a_limiter_that_only_the_state_knows() -> None:
+    """Defaults of a limiter that has marked no endpoint hold."""
+    app, _ = make(default_limits=["1/minute"])
+
+    @app.get("/t1")
+    @OPEN
+    async def t1() -> str:
+        return "1"
+
+    with serve(app) as client:
+        assert statuses(client, times=2) == [200, 429]
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_variables_that_nobody_reads_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_file: bool
+) -> None:
+    """What slowapi took from the environment or from a file would otherwise be gone in silence."""
+    monkeypatch.chdir(tmp_path)
+    if in_file:
+        (tmp_path / ".env").write_text("# limits\nRATELIMIT_DEFAULT = 1/minute\n", "utf-8")
+    else:
+        monkeypatch.setenv("RATELIMIT_DEFAULT", "1/minute")
+    app, _ = make()
+    with pytest.raises(ConfigurationError) as caught, serve(app):
+        pass
+    assert "RATELIMIT_DEFAULT" in str(caught.value)
+    with serve(FastAPI()):
+        pass  # Without a limiter of slowapi's kind the variable is somebody else's.
+
+
+def test_class_based_views() -> None:
+    """A limit on a method of a class holds, and one on a bound method is an error."""
+    app, limiter = make()
+
+    class View:
+        @OPEN
+        @limiter.limit("1/minute")
+        async def get(self, request: Request) -> str:
+            return request.method
+
+        async def post(self, request: Request) -> str:
+            return request.method
+
+    view = View()
+    app.get("/t1")(view.get)
+    with pytest.raises(ConfigurationError) as caught:
+        limiter.limit("1/minute")(view.post)
+    assert "View.post" in str(caught.value)
+    with serve(app) as client:
+        assert statuses(client, times=2) == [200, 429]
+
+
+def test_a_method_is_no_part_of_a_scope() -> None:
+    """A scope that is written like another one with a method shares nothing with it."""
+    app, limiter = make()
+
+    @app.post("/t1")
+    @OPEN
+    @limiter.limit("2/minute", per_method=True)
+    async def t1() -> str:
+        return "1"
+
+    @app.post("/t2")
+    @OPEN
+    @limiter.shared_limit("2/minute", scope="POST:route:POST /t1")
+    async def t2() -> str:
+        return "2"
+
+    with serve(app) as client:
+        assert statuses(client, "/t1", 3, method="POST") == [200, 200, 429]
+        assert statuses(client, "/t2", 3, method="POST") == [200, 200, 429]
 
 
 @pytest.mark.parametrize("decorated_first", [True, False])
@@ -222,10 +383,19 @@ def test_exempt_when() -> None:
         assert statuses(client, times=2) == [200, 429]
 
 
+@pytest.mark.parametrize(
+    ("handled", "member", "said"),
+    [(True, "error", "Rate limit exceeded: slow down"), (False, "detail", "slow down")],
+    ids=["slowapi's handler", "problem details"],
+)
 @pytest.mark.parametrize("message", ["slow down", lambda: "slow down"])
-def test_error_message(message: str | Callable[..., str]) -> None:
+def test_error_message(
+    message: str | Callable[..., str], handled: bool, member: str, said: str
+) -> None:
     """A refusal says what the application wants it to say."""
     app, limiter = make()
+    if not handled:
+        del app.exception_handlers[RateLimitExceeded]
 
     @app.get("/t1")
     @OPEN
@@ -235,7 +405,7 @@ def test_error_message(message: str | Callable[..., str]) -> None:
 
     with serve(app) as client:
         client.get("/t1")
-        assert client.get("/t1").json()["detail"] == "slow down"
+        assert client.get("/t1").json()[member] == said
 
 
 def test_an_error_message_that_fails() -> None:

@@ -49,6 +49,7 @@ class Comment(TenantScoped, Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     note_id: Mapped[int] = mapped_column(ForeignKey("note.id"))
     author: Mapped[str] = mapped_column(String(36))
+    note: Mapped[Note] = relationship(viewonly=True)
 
 
 class Page(TenantScoped, Base):

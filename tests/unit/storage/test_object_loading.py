@@ -3,13 +3,14 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy import Float, create_engine, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, joinedload, mapped_column
 
 from stockade import Stockade
 from stockade.errors import ConfigurationError
@@ -177,6 +178,45 @@ def test_a_rule_that_does_not_decide_shows_nothing(guarded: Guarded, page: str) 
         answer = client.get(f"/pages/{page}", headers=guarded.headers(ANA))
         assert answer.status_code == 500
         assert page not in answer.text
+
+
+@pytest.mark.parametrize(("path", "status"), [("1", 500), ("2", 404), ("3", 404), ("4", 404)])
+def test_what_a_loader_joins_is_nothing_where_nothing_is_found(
+    guarded: Guarded, path: str, status: int
+) -> None:
+    """A missing object is a 404, also where its query joins others; what is found needs a check."""
+    app = FastAPI()
+    loader = guarded.stockade.load(
+        Comment, "key", within="note_id", options=[joinedload(Comment.note)]
+    )
+
+    @app.get("/{note_id}/{key}")
+    async def read(found: Annotated[Comment, Depends(loader)]) -> str:
+        return found.author
+
+    with guarded.serve(app) as client:
+        answer = client.get(f"/{path}/{KEY}", headers=guarded.headers(ANA))
+        assert answer.status_code == status
+        missing = client.get(f"/{path}/{UUID(int=1)}", headers=guarded.headers(ANA))
+        assert missing.status_code == 404
+
+
+def test_what_was_touched_before_a_loader_stays_touched(guarded: Guarded) -> None:
+    """A loader that finds nothing excuses nothing that another dependency has read."""
+    app = FastAPI()
+
+    async def peek(session: Annotated[AsyncSession, Depends(guarded.stockade.session)]) -> None:
+        await session.scalars(select(Note))
+
+    @app.get("/{key}", dependencies=[Depends(peek)])
+    async def read(
+        found: Annotated[Comment, Depends(guarded.stockade.load(Comment, "key"))],
+    ) -> str:
+        return found.author
+
+    with guarded.serve(app) as client:
+        answer = client.get(f"/{UUID(int=1)}", headers=guarded.headers(ANA))
+        assert (answer.status_code, answer.json()["code"]) == (500, "unchecked_object")
 
 
 def test_refusals_are_recorded(guarded: Guarded) -> None:

@@ -27,13 +27,12 @@ may_export = require_any(NotesPermission.EXPORT_NOTES, require_admin_role)
 _MOST_EXPORTED = 1000
 
 
-def load_note(action: str) -> object:
+def load_note(action: str, *, lock: bool = False) -> object:
     """Load the note that the path names, if the caller may do this with it.
 
     A note of another company, and one that the caller may not read, looks exactly like one that
-    does not exist.
+    does not exist. What is changed, or gets something that points to it, is locked meanwhile.
     """
-    lock = action != "read"
     return Depends(stockade.load(Note, "note_id", action=action, key=Identifier, lock=lock))
 
 
@@ -89,7 +88,7 @@ async def show_note(note: Annotated[Note, load_note("read")]) -> NoteOut:
 
 @router.put("/{note_id}")
 async def replace_note(
-    note: Annotated[Note, load_note("write")], given: NoteWrite, session: Session
+    note: Annotated[Note, load_note("write", lock=True)], given: NoteWrite, session: Session
 ) -> NoteOut:
     """Write a note anew: its author may, and whoever runs the company."""
     await crud.update_note(session, note, given)
@@ -97,6 +96,8 @@ async def replace_note(
 
 
 @router.delete("/{note_id}", status_code=204, dependencies=[Depends(require_admin_role)])
-async def delete_note(note: Annotated[Note, load_note("delete")], session: Session) -> None:
+async def delete_note(
+    note: Annotated[Note, load_note("delete", lock=True)], session: Session
+) -> None:
     """Delete a note, which takes an admin or an owner."""
     await crud.delete(session, note)

@@ -32,7 +32,7 @@ async def list_comments(
 @router.post("", status_code=201)
 @rate_limit("100/minute")
 async def create_comment(
-    note: Annotated[Note, load_note("read")],
+    note: Annotated[Note, load_note("read", lock=True)],
     given: CommentWrite,
     *,
     caller: Caller,
@@ -48,7 +48,7 @@ async def create_comment(
 
 @router.delete("/{comment_id}", status_code=204)
 async def delete_comment(
-    _note: Annotated[Note, load_note("read")],
+    _note: Annotated[Note, load_note("read", lock=True)],
     comment: Annotated[Comment, Depends(load_deletable)],
     session: Session,
 ) -> None:

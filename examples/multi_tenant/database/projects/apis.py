@@ -33,9 +33,8 @@ may_end_projects = require_all(NotesPermission.END_PROJECTS, require_admin_role)
 )
 
 
-def load_project(action: str) -> object:
+def load_project(action: str, *, lock: bool = False) -> object:
     """Load the project that the path names, if the caller may do this with it."""
-    lock = action != "read"
     return Depends(stockade.load(Project, "project_id", action=action, key=Identifier, lock=lock))
 
 
@@ -66,7 +65,9 @@ async def show_project(project: Annotated[Project, load_project("read")]) -> Pro
 
 @router.put("/{project_id}")
 async def replace_project(
-    project: Annotated[Project, load_project("write")], given: ProjectWrite, session: Session
+    project: Annotated[Project, load_project("write", lock=True)],
+    given: ProjectWrite,
+    session: Session,
 ) -> ProjectOut:
     """Describe a project anew: its lead may, and whoever runs the company."""
     await crud.rename(session, project, given.name)
@@ -75,7 +76,9 @@ async def replace_project(
 
 @router.put("/{project_id}/budget", dependencies=[Depends(may_set_budgets)])
 async def set_budget(
-    project: Annotated[Project, load_project("set_budget")], given: BudgetWrite, session: Session
+    project: Annotated[Project, load_project("set_budget", lock=True)],
+    given: BudgetWrite,
+    session: Session,
 ) -> ProjectOut:
     """Say what a project may cost: an owner may, or a program with that permission."""
     await crud.set_budget(session, project, given.budget)
@@ -84,7 +87,7 @@ async def set_budget(
 
 @router.delete("/{project_id}", status_code=204, dependencies=[Depends(may_end_projects)])
 async def delete_project(
-    project: Annotated[Project, load_project("delete")], session: Session
+    project: Annotated[Project, load_project("delete", lock=True)], session: Session
 ) -> None:
     """End a project, which takes an admin or an owner who has just signed in."""
     await crud.delete_project(session, project)
@@ -101,8 +104,8 @@ async def list_project_notes(
 
 @router.put("/{project_id}/notes/{note_id}", status_code=204)
 async def attach_note(
-    project: Annotated[Project, load_project("write")],
-    note: Annotated[Note, load_note("read")],
+    project: Annotated[Project, load_project("write", lock=True)],
+    note: Annotated[Note, load_note("read", lock=True)],
     session: Session,
 ) -> None:
     """Add a note to a project."""
@@ -111,8 +114,8 @@ async def attach_note(
 
 @router.delete("/{project_id}/notes/{note_id}", status_code=204)
 async def detach_note(
-    project: Annotated[Project, load_project("write")],
-    note: Annotated[Note, load_note("read")],
+    project: Annotated[Project, load_project("write", lock=True)],
+    note: Annotated[Note, load_note("read", lock=True)],
     session: Session,
 ) -> None:
     """Take a note out of a project; the note stays."""

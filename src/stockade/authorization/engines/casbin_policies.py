@@ -141,13 +141,32 @@ def _require_effect(rule: Sequence[str], tokens: Sequence[str], effect: str) -> 
         raise _broken("Casbin policies", f"a priority is a number: {line}")
 
 
+class PreparedEnforcer(casbin.Enforcer):  # type: ignore[misc]  # Casbin ships no types.
+    """Evaluates matchers that were parsed before.
+
+    Casbin parses the matcher for each question, which takes longer than to evaluate it, and which
+    Python 3.11 can't do in several threads at once (``SystemError: AST constructor recursion depth
+    mismatch``).
+    """
+
+    parsed: Mapping[str, ast.expr]
+
+    def _get_expression(
+        self, expr: str, functions: Mapping[str, Callable[..., object]] | None = None
+    ) -> casbin.util.SimpleEval:
+        evaluator = casbin.util.SimpleEval("", functions)
+        evaluator.expr = expr
+        evaluator.ast_parsed_value = self.parsed[expr]
+        return evaluator
+
+
 def build_enforcer(model: Any, functions: Mapping[str, Callable[..., object]]) -> Any:  # noqa: ANN401 - as above
     """Make what evaluates; its roles don't change while it is asked.
 
     Raises:
         ConfigurationError: A function is called as one of Casbin's.
     """
-    enforcer = casbin.Enforcer(model)
+    enforcer = PreparedEnforcer(model)
     for name, definition in (model["g"] or {}).items():
         definition.rm = StaticRoles(definition.policy)
         enforcer.rm_map[name] = definition.rm
@@ -161,7 +180,10 @@ def build_enforcer(model: Any, functions: Mapping[str, Callable[..., object]]) -
 
 
 def read_matchers(model: Any, enforcer: Any, attributes: frozenset[str]) -> list[ast.expr]:  # noqa: ANN401 - as above
-    """Return the matcher as the evaluation has it; one for each rule where it has an ``eval``.
+    """Give an enforcer its parsed matcher, one for each rule where it has an ``eval``.
+
+    Returns:
+        The matchers.
 
     Raises:
         ConfigurationError: One is broken or does what it may not, or there are no rules for it.
@@ -176,17 +198,19 @@ def read_matchers(model: Any, enforcer: Any, attributes: frozenset[str]) -> list
         roles=roles,
         attributes=attributes,
     )
+    texts = [matcher]
     if casbin.util.has_eval(matcher):
         rules = [dict(zip(definition.tokens, rule, strict=True)) for rule in definition.policy]
         try:
-            found = [parse_matcher(put_rule_in(matcher, rule), vocabulary) for rule in rules]
+            texts = [put_rule_in(matcher, rule) for rule in rules]
         except KeyError as error:
             raise _broken("the Casbin model", f"eval of {error}, which no rule has") from None
-    else:
-        found = [parse_matcher(matcher, vocabulary)]
+    parsed = {text: parse_matcher(text, vocabulary) for text in texts}
+    found = list(parsed.values())
     if not definition.policy and (not found or names_in(found[0]) & vocabulary.policy):
         # Casbin would try the matcher on empty names, which patterns match.
         raise _broken("Casbin policies", "there are no rules")
+    enforcer.parsed = parsed
     return found
 
 

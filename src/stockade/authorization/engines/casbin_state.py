@@ -59,6 +59,7 @@ class CasbinState:
     ) -> None:
         self._model = read_model(model)
         read_rules(self._model, policies)
+        _require_own_names(models)
         self._models = models
         declared = frozenset(name for names in models.values() for name in names)
         enforcer = build_enforcer(self._model, functions)
@@ -159,8 +160,20 @@ class CasbinState:
         found = dict(use.collections)
         for model, actions in use.models.items():
             name = self._declared_for(model)[0].__name__
+            if name in use.collections:
+                message = f"Casbin has a model and a collection called {name}: rename one"
+                raise ConfigurationError(message)
             found[name] = found.get(name, frozenset()) | actions
         return found
+
+
+def _require_own_names(models: Mapping[type[Any], object]) -> None:
+    names = [model.__name__ for model in models]
+    for name in names:
+        if names.count(name) > 1:
+            # What a rule says of one would hold for the other.
+            message = f"Casbin has two models called {name}: rename one"
+            raise ConfigurationError(message)
 
 
 def _with_rules(enforcer: Any, rules: list[list[str]]) -> Any:  # noqa: ANN401 - Casbin ships no types

@@ -13,7 +13,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from stockade.authorization.engines.cedar_state import CedarNames, read_state
+from stockade.authorization.engines.cedar_reading import read_state
+from stockade.authorization.engines.cedar_state import CedarNames
 from stockade.authorization.objects import ENGINE_FAILED
 from stockade.core.decision import Decision
 from stockade.errors import ConfigurationError
@@ -83,7 +84,8 @@ class CedarEngine:
                 "context": {},
             }
             told = json.dumps(entities)
-            result = self._cedar.is_authorized(request, state.policies, told, state.schema)
+            policies = state.policies_for(action, entities[1]["uid"]["type"])
+            result = self._cedar.is_authorized(request, policies, told, state.schema)
         # Attributes are the application's code: whatever reading one raises is a refusal.
         except Exception as error:  # noqa: BLE001
             return _failed(type(error).__name__)

@@ -48,6 +48,36 @@ def texts_beside(told: Mapping[str, Any], attribute: str) -> Iterator[str]:
                         yield part["Value"]
 
 
+def sliced(told: Mapping[str, Any], action: Mapping[str, str], kind: str) -> dict[str, Any] | None:
+    """Return the policies that can say something of an action with objects of a type.
+
+    Left out is what names another action or another type in its head, where Cedar looks before
+    anything else. Cedar tries every policy in turn.
+
+    Args:
+        told: All policies, in Cedar's JSON.
+        action: The identity of the action.
+        kind: The type of the object.
+
+    Returns:
+        The policies in the same form; None where they are all of them.
+    """
+    static = told["staticPolicies"]
+    found = {key: each for key, each in static.items() if _may_apply(each, action, kind)}
+    return None if len(found) == len(static) else {**told, "staticPolicies": found}
+
+
+def _may_apply(policy: Mapping[str, Any], action: Mapping[str, str], kind: str) -> bool:
+    asked, object_ = policy["action"], policy["resource"]
+    if asked["op"] == "==" and asked.get("entity", action) != action:
+        return False
+    if object_["op"] == "is":
+        return bool(object_.get("entity_type", kind) == kind)
+    if object_["op"] == "==":
+        return bool(object_.get("entity", {}).get("type", kind) == kind)
+    return True
+
+
 def _is_read_of(told: object, attribute: str) -> bool:
     read = told.get(".") if isinstance(told, Mapping) else None
     return (

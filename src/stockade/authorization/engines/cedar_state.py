@@ -1,8 +1,7 @@
-"""Read Cedar policies and their schema, check them, and write entities as the schema has them."""
+"""Hold Cedar policies with their schema, and write entities as the schema has them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -12,17 +11,12 @@ from stockade.authorization.engines.cedar_names import (
     require_known,
     texts_beside,
 )
-from stockade.authorization.engines.cedar_schema import read_schema
 from stockade.authorization.engines.cedar_values import entity_uid, record_of, text_of
 from stockade.authorization.engines.interfaces import Collection
-from stockade.authorization.engines.sources import in_one_line, read_source
 from stockade.core.identity import UserType
 from stockade.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from types import ModuleType
-
     from stockade.authorization.engines.cedar_schema import Declared
     from stockade.authorization.engines.cedar_values import Encode
     from stockade.authorization.engines.interfaces import EngineUse
@@ -72,6 +66,8 @@ class CedarState:
         names: What things are called in it.
         labels: What policies call themselves, by Cedar's own name.
         told: The policies in Cedar's JSON.
+        slices: Those that can say something, by the name of an action and the type of an object,
+            where they are not all of them.
 
     Raises:
         ConfigurationError: The schema has something that Cedar would not be told of.
@@ -86,6 +82,7 @@ class CedarState:
         *,
         labels: Mapping[str, str],
         told: Mapping[str, Any],
+        slices: Mapping[tuple[str, str], object],
     ) -> None:
         self.policies = policies
         self.schema = schema
@@ -93,6 +90,7 @@ class CedarState:
         self._declared = declared
         self._names = names
         self._told = told
+        self._slices: dict[tuple[str, str], object] = dict(slices)
         self._user, self._role, self._collection = map(names, ("User", "Role", "Collection"))
         self._encoders: dict[str, Encode] = {}
         self._models: dict[type[Any], tuple[str, str]] = {}
@@ -142,14 +140,27 @@ class CedarState:
         """Return the identity of an action."""
         return entity_uid(self._names("Action"), name)
 
+    def policies_for(self, action: str, kind: str) -> object:
+        """Return the policies that can say something of an action with objects of a type."""
+        return self._slices.get((action, kind), self.policies)
+
     def check(self, use: EngineUse) -> None:
         """Check that the schema and the policies fit what the engine is used for.
 
         Raises:
             ConfigurationError: A model, an action, a role or a permission does not fit.
         """
+        known: dict[str, type[Any]] = {}
         for model, actions in use.models.items():
             kind, key = self._kind_of(model)
+            other = known.setdefault(kind, model)
+            taken = kind in {self._user, self._role, self._collection}
+            if taken or not (issubclass(model, other) or issubclass(other, model)):
+                # What a policy says of one would hold for the other.
+                message = (
+                    f"Cedar has two things called {kind}: give {model.__name__} a name of names="
+                )
+                raise ConfigurationError(message)
             self._require_attributes(model, kind, key)
             for action in sorted(actions):
                 self._require_action(action, kind)
@@ -238,49 +249,3 @@ class CedarState:
 
 def _read_principal(principal: Principal, name: str) -> object:
     return _PRINCIPAL[name](principal)
-
-
-def read_state(
-    cedar: ModuleType, policies: Path | str, schema: Path | str, names: CedarNames
-) -> CedarState:
-    """Read and check policies and their schema.
-
-    Raises:
-        ConfigurationError: They are broken or contradict each other.
-    """
-    policy_text, policy_label = read_source(policies, "Cedar policies")
-    schema_text, schema_label = read_source(schema, "the Cedar schema")
-    try:
-        is_json = schema_text.lstrip().startswith("{")
-        read = cedar.Schema.from_json_str if is_json else cedar.Schema.from_str
-        parsed_schema = read(schema_text)
-        canonical = str(parsed_schema)
-    except ValueError as error:
-        raise _broken(schema_label, error) from None
-    try:
-        parsed = cedar.PolicySet.from_str(policy_text)
-        told = json.loads(cedar.policies_to_json_str(policy_text))
-        problems = cedar.validate_policies(policy_text, parsed_schema)
-    except ValueError as error:
-        raise _broken(policy_label, error) from None
-    static = told["staticPolicies"]
-    # A policy without an @id is called by its place.
-    labels = {
-        each: found.get("annotations", {}).get("id") or each for each, found in static.items()
-    }
-    if not problems.validation_passed:
-        first = problems.errors[0] if problems.errors else None
-        where = labels.get(getattr(first, "policy_id", None) or "", "the policies")
-        raise _broken(policy_label, f"{where}: {first.error if first else 'invalid'}")
-    if told.get("templates"):
-        raise _broken(policy_label, "a template permits nothing by itself: write a policy")
-    if not static:
-        raise _broken(policy_label, "there are no policies")
-    return CedarState(
-        parsed, parsed_schema, read_schema(canonical), names, labels=labels, told=told
-    )
-
-
-def _broken(label: str, what: object) -> ConfigurationError:
-    message = f"{label}: {in_one_line(what)}"
-    return ConfigurationError(message)

@@ -22,6 +22,7 @@ from stockade.storage.redis.bans import ADD_BAN, ENDS, LIFT_BAN, LIST_BANS, TIME
 from stockade.storage.redis.errors import away, store_errors
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.pipeline import Pipeline, encode_command
+from stockade.storage.redis.refusals import RedisRefusalStore
 from stockade.storage.redis.scripts import TAKE, TAKE_SHA, pack, read_debts
 from stockade.storage.redis.windows import (
     GIVE_BACK_UNITS,
@@ -126,6 +127,7 @@ class RedisLimitStore:
         self._trips = trips
         self._timeout = timeout
         self._loops = PerLoop(self._open)
+        self._refusals = RedisRefusalStore(self._evaluate)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -242,6 +244,11 @@ class RedisLimitStore:
         async with self._turn, store_errors():
             await self._client.zrem(f"{self._prefix}{key}", token)
 
+    @property
+    def refusals(self) -> RedisRefusalStore:
+        """Where it is kept who was refused: beside the buckets."""
+        return self._refusals
+
     async def add_ban(self, subject: str, terms: BanTerms) -> Ban:
         """Ban somebody, longer than the last time; one who is banned stays so for as long as he is.
 
@@ -291,6 +298,10 @@ class RedisLimitStore:
                     found = fullest([*found, *await self._read_buckets(page)], most)
                     page = []
             return fullest([*found, *await self._read_buckets(page)], most)
+
+    async def _evaluate(self, script: str, keys: int, *arguments: str) -> object:
+        async with self._turn, store_errors():
+            return await self._client.eval(script, keys, *arguments)
 
     async def _read_buckets(self, keys: Sequence[str]) -> list[Bucket]:
         if not keys:

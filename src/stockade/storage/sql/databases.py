@@ -95,6 +95,11 @@ class Databases:
             self._isolation.seal_raw_sql()
 
     @property
+    def is_isolated(self) -> bool:
+        """Whether there are sessions of tenants."""
+        return self._isolation is not None
+
+    @property
     def raw_sql_held_by(self) -> str:
         """What holds the SQL text that blocks of `unsafe_raw` let in."""
         return "nothing" if self._isolation is None else self._isolation.raw_sql_held_by

@@ -243,7 +243,9 @@ class ObjectLoader(Generic[_Model]):
             ObjectPolicyError: The model has no rule for the action, or a rule that does not decide.
         """
         exchange = require_exchange(connection.scope)
+        watch = self._watches.of(exchange)
         access = self._watches.access(caller_of(exchange), connection)
+        touched = frozenset() if watch is None else watch.touched()
         found = await session.get(
             self.model,
             named[self.parameter],
@@ -251,8 +253,10 @@ class ObjectLoader(Generic[_Model]):
             options=self._options,
         )
         if found is None or not self._is_within(found, connection):
-            if exchange.watch is not None:
-                exchange.watch.answer_for(self.model)
+            if watch is not None:
+                # Its query may have joined parents; nothing of them is shown either.
+                watch.forget(since=touched)
+                watch.answer_for(self.model)
             raise NotFoundError(reason="authorization.object_missing")
         access.require(self.action, found)
         return found
@@ -294,9 +298,14 @@ class ObjectLoader(Generic[_Model]):
 
 def check_loaders(dependant: Any, template: str) -> list[str]:  # noqa: ANN401 - FastAPI's Dependant
     """Return what is wrong with the loaders of a route, a line for each."""
-    problems = []
+    return [problem for each in loaders_of(dependant) for problem in each.problems(template)]
+
+
+def loaders_of(dependant: Any) -> list[ObjectLoader[Any]]:  # noqa: ANN401 - FastAPI's Dependant
+    """Return what loads objects for a route, at any depth of its dependencies."""
+    found = []
     for dependency in dependant.dependencies:
         if isinstance(dependency.call, ObjectLoader):
-            problems += dependency.call.problems(template)
-        problems += check_loaders(dependency, template)
-    return problems
+            found.append(dependency.call)
+        found += loaders_of(dependency)
+    return found

@@ -45,10 +45,10 @@ INSERT INTO stockade_limit_bans AS ban (subject, times, ends_at)
 VALUES (:subject, 1, {_STATEMENT} + least(CAST(:longest AS bigint), CAST(:first AS bigint)))
 ON CONFLICT (subject) DO UPDATE SET
   times = CASE WHEN ban.ends_at > {_STATEMENT} THEN ban.times
-    WHEN ban.ends_at + CAST(:longest AS bigint) < {_STATEMENT} THEN 1 ELSE ban.times + 1 END,
+    WHEN ban.ends_at + CAST(:longest AS bigint) <= {_STATEMENT} THEN 1 ELSE ban.times + 1 END,
   ends_at = CASE WHEN ban.ends_at > {_STATEMENT} THEN ban.ends_at
     ELSE {_STATEMENT} + least(CAST(:longest AS bigint)::numeric, CAST(:first AS bigint)
-      * 2 ^ (CASE WHEN ban.ends_at + CAST(:longest AS bigint) < {_STATEMENT} THEN 0
+      * 2 ^ (CASE WHEN ban.ends_at + CAST(:longest AS bigint) <= {_STATEMENT} THEN 0
         ELSE least(ban.times, 40) END)::numeric)::bigint END
 RETURNING ends_at - {_STATEMENT} AS left_over, times
 """  # noqa: S608  # no values in it
@@ -85,7 +85,8 @@ DELETE FROM stockade_limits WHERE key IN (
 )
 PING: Final = text(
     "SELECT to_regprocedure('stockade_give_back_units(text, bigint, bigint, bigint, bigint)')"
-    " IS NOT NULL"
+    " IS NOT NULL AND to_regprocedure('stockade_add_refusals(text, text[], bigint[], bigint,"
+    " bigint, text, bigint, bigint)') IS NOT NULL"
 )
 
 # So many rows are looked at together, and those that are over are dropped. Rows that somebody holds

@@ -26,6 +26,7 @@ from stockade.rate_limiting.windows import CODES, length_of, names_windows
 from stockade.storage.batching import Batcher, Outcome, read_states, read_window_states
 from stockade.storage.sql import limit_statements as statements
 from stockade.storage.sql.engines import make_limit_engine
+from stockade.storage.sql.refusals import SQLRefusalStore
 
 # Two rows for each request are looked at and cleared away, which keeps up with requests that make a
 # new one each.
@@ -53,6 +54,7 @@ class SQLLimitStore:
         self._sweep_after = ""
         self._stricter = False  # Whether transactions of this database are, by default.
         self._sweeping: asyncio.Task[None] | None = None
+        self._refusals = SQLRefusalStore(self._fetch)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 0.05, trips: int = 4) -> Self:
@@ -128,6 +130,11 @@ class SQLLimitStore:
             StoreError: The server could not answer.
         """
         await self._execute(statements.RELEASE, {"key": key, "token": token})
+
+    @property
+    def refusals(self) -> SQLRefusalStore:
+        """Where it is kept who was refused: beside the buckets."""
+        return self._refusals
 
     async def add_ban(self, subject: str, terms: BanTerms) -> Ban:
         """Ban somebody, longer than the last time; one who is banned stays so for as long as he is.

@@ -317,3 +317,18 @@ class LimitBanRow(Base):
     subject: Mapped[str] = mapped_column(Text, primary_key=True)
     times: Mapped[int] = mapped_column(Integer)
     ends_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class LimitRefusalRow(Base):
+    """How often a bucket was used up when a request came, in one slice of time."""
+
+    __tablename__ = "stockade_limit_refusals"
+
+    span: Mapped[str] = mapped_column(String(16), primary_key=True)
+    # Seconds since 1970, divided by the length of a slice.
+    slice: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(16), primary_key=True)
+    # Empty in the row that has all requests, and what clearings have taken.
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    weight: Mapped[int] = mapped_column(BigInteger)
+    times: Mapped[int] = mapped_column(BigInteger)

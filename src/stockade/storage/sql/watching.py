@@ -66,6 +66,19 @@ class Watch:
         self._checked.update(model.__mro__)
         self._settle()
 
+    def touched(self) -> frozenset[type[Any]]:
+        """Return the guarded models that statements have touched so far."""
+        return frozenset(self._touched)
+
+    def forget(self, *, since: frozenset[type[Any]]) -> None:
+        """Note that what was touched meanwhile shows nothing: a loader found no object by it.
+
+        Args:
+            since: What had been `touched` before.
+        """
+        self._touched &= since
+        self._settle()
+
     def take_unchecked(self) -> list[str]:
         """Name, once, the models of which something was touched and too little checked."""
         left = self._touched - self._checked | self._failed

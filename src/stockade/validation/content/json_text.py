@@ -19,6 +19,8 @@ from hashlib import blake2b
 from io import StringIO
 from typing import TYPE_CHECKING, Final
 
+from pydantic_core import from_json
+
 from stockade.validation.content.errors import invalid, malformed
 
 if TYPE_CHECKING:
@@ -80,11 +82,32 @@ def _is_harmless(data: bytes, limits: ContentLimits) -> bool:
     opened = data.count(b"[") + data.count(b"{")
     if opened + data.count(b",") >= limits.values:
         return False
+    if opened == 1 <= limits.depth and len(data) <= _LONGEST_NUMBER and _is_plain(data):
+        return True
     try:
         root = _PARSER.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):
         return False
     return opened <= limits.depth or _is_flat(root, limits.depth)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Tell whether a text that is no longer than a number may be is one flat object or array.
+
+    A parser without hooks takes a fifteenth of the time. Each member has a colon outside of its
+    strings: where the members that are left are as many as all colons, none was lost to another of
+    its name.
+    """
+    try:
+        root = from_json(data, allow_inf_nan=False)
+    except ValueError:
+        return False
+    if type(root) is dict:
+        values = root.values()
+        return (
+            len(root) == data.count(b":") and _INFINITE not in values and -_INFINITE not in values
+        )
+    return type(root) is list and _INFINITE not in root and -_INFINITE not in root
 
 
 def _is_flat(root: object, depth: int) -> bool:
@@ -116,6 +139,7 @@ def _refuse_constant(_name: str) -> None:
 
 
 _LONGEST_HARMLESS: Final = 65_536
+_INFINITE: Final = math.inf
 # What a NUL and half of a surrogate pair are written with.
 _DOUBTFUL: Final = b"\\u"
 _PARSER: Final = json.JSONDecoder(

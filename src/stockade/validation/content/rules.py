@@ -64,6 +64,8 @@ class ContentRules:
         known = dict(reversed(list(headers)))
         content_type = known.get(b"content-type")
         coding = known.get(b"content-encoding")
+        if coding is None and content_type == JSON and (JSON in self.accepted or not self.accepted):
+            return BodyCheck(JSONScanner(self.limits), None)
         try:
             scanner = self._scanner(content_type)
             inflater = None if coding is None else self._inflater(coding.strip().lower(), limit)
@@ -77,10 +79,7 @@ class ContentRules:
         return BodyCheck(scanner, inflater)
 
     def _scanner(self, content_type: bytes | None) -> _Scanner | None:
-        if content_type is None or content_type == JSON:
-            media_type = content_type
-        else:
-            media_type = read_media_type(content_type)
+        media_type = None if content_type is None else read_media_type(content_type)
         if self.accepted and not self._takes(media_type):
             raise self._refuse_type()
         if content_type is None:

@@ -1,14 +1,16 @@
 import json
+import math
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from stockade.errors import DeniedError
 from stockade.validation.content import ContentLimits
-from stockade.validation.content.json_text import JSONScanner
+from stockade.validation.content.json_text import _LONGEST_NUMBER, JSONScanner, _is_plain
 
 LIMITS = ContentLimits(depth=4, values=20, text=30)
 
@@ -216,3 +218,41 @@ def test_the_work_grows_with_the_text_alone() -> None:
         scanner.feed(data[at : at + 1], last=at + 1 == len(data))
     assert scanner._steps is not None
     assert scanner._steps._names == []
+
+
+PIECES = st.sampled_from(
+    # Numbers, names and brackets that are right, and what only some readers take.
+    (
+        '{"a":1 ,"a":2 ,"b":"x:y" "b": "\\"a"" : , } ] { [ 1e999 -1e999 NaN Infinity 0 -0.5 \\ "'
+        ' true null "c":[] "d":{} "a":3 \ud7ff'
+    ).split()
+    + [" ", "\t", "\0", "\ufeff", "\u2028", "\x1f", "1" * 301]  # noqa: RUF005
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(PIECES, max_size=8).map("".join))
+@example('{"a":1,"a":1}')
+@example('{"a":":","a":1}')
+@example('{"a":1e999}')
+@example("[-1e999]")
+@example('{"a":' + "9" * 301 + "}")
+@example("[NaN]")
+@example("\ufeff{}")
+def test_the_quick_look_lets_nothing_through(text: str) -> None:
+    """What is found plain at first sight passes the scanner as well, and is what a parser reads."""
+    data = text.encode()
+    opened = data.count(b"{") + data.count(b"[")
+    if opened == 1 and len(data) <= _LONGEST_NUMBER and _is_plain(data):
+        assert scan(data, 1, limits=ContentLimits(depth=1, values=1000, text=1000)) is None
+        read = json.loads(data)
+        assert from_json(data) == read
+        assert math.inf not in (read.values() if isinstance(read, dict) else read)
+        pairs = json.loads(data, object_pairs_hook=list)
+        assert isinstance(read, list) or len(pairs) == len(read)
+
+
+@pytest.mark.parametrize("text", ['{"a":1,"b":"x"}', "[1,2.5,null]", "{}", "[]", '{"a":-1.5e3}'])
+def test_ordinary_bodies_take_the_quick_look(text: str) -> None:
+    """A flat body costs one pass of a parser."""
+    assert _is_plain(text.encode())
