@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 
@@ -148,6 +149,8 @@ async def test_places_are_held(store: RedisClusterLimitStore) -> None:
 @pytest.mark.parametrize("state", ["moved", "moving"])
 async def test_a_slot_that_moves(store: RedisClusterLimitStore, state: str) -> None:
     """A slot that goes to another node is followed, and nothing is counted twice."""
+    if store._cluster.get_connection_kwargs().get("protocol") == 3 and redis.__version__ < "8":
+        pytest.skip("this redis-py does not follow a slot in RESP3")
     request, others = [ask("{wanders}x")], [[ask(f"{{stays {n}}}x")] for n in range(30)]
     await store.acquire(others[0])
     cluster = store._cluster

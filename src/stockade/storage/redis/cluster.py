@@ -217,9 +217,10 @@ class RedisClusterLimitStore(RedisLimitStore):
             for number, call in enumerate(calls):
                 if isinstance(replies[number], NoScriptError):
                     (replies[number],) = await pipeline.ask(call.encode(whole=True), 1)
-                if isinstance(replies[number], MovedError | AskError | TryAgainError):
+                if _is_elsewhere(replies[number]):
                     # Nothing has run. redis-py knows the way to where the slot is now.
                     replies[number] = await self._follow(call)
+                    here.mapped = here.mapped and not _is_elsewhere(replies[number])
         return read_replies(batch, calls, replies)
 
     async def _follow(self, call: Call) -> object:
@@ -232,6 +233,14 @@ class RedisClusterLimitStore(RedisLimitStore):
             )
         except ResponseError as error:
             return error
+
+
+def _is_elsewhere(reply: object) -> bool:
+    """Tell whether a node says that another one has the slot, or is about to."""
+    # Older releases of redis-py don't tell these from other errors in RESP3.
+    return isinstance(reply, MovedError | AskError | TryAgainError) or (
+        isinstance(reply, ResponseError) and str(reply).startswith(("MOVED ", "ASK ", "TRYAGAIN "))
+    )
 
 
 def _slot_of(key: str) -> int:
