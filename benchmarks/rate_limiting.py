@@ -1,8 +1,13 @@
-"""Measure what one request pays for its limits, beside slowapi and limits, in memory and in Redis.
+"""Measure what one request pays for its limits, beside slowapi, limits and fastapi-limiter.
 
-Run it from the repository: ``PYTHONPATH=src:. python benchmarks/rate_limiting.py [--rounds N]``.
-Each figure is the median of several rounds that take turns, in microseconds for one request; for
-Redis the processor time of this process as well, since the rest is waiting. Every limit is so high
+Run it from the repository: ``PYTHONPATH=src:. python benchmarks/rate_limiting.py [--rounds N]``;
+``--markdown`` writes the table of ``docs/explanation/rate-limiting.md``. Peers that nothing else
+needs come with ``uv pip install --group benchmarks``.
+
+One request at a time, the figures are the least of several rounds that take turns, in microseconds
+of wall time and of processor time of this process, since in Redis the rest is waiting. With 64
+clients in one process it is requests in a second, the best of the rounds: whatever else runs on the
+machine makes a figure worse, never better. Redis runs on the same machine. Every limit is so high
 that nothing is refused, and each run checks that a low one does refuse. Round trips are counted by
 a proxy in between. At last the proxy spoils what passes, and an endpoint without limits is timed
 beside 16 clients of one with them.
@@ -12,169 +17,121 @@ import argparse
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import limits
-import limits.aio.storage
-import limits.aio.strategies
-import limits.storage
-import slowapi
-import slowapi.util
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from pydantic import SecretStr
 
+from benchmarks.limit_peers import (
+    ONE,
+    THREE,
+    Case,
+    fastapi_limiter_case,
+    in_a_thread,
+    limits_case,
+    make_exchange,
+    make_limiter,
+    slowapi_case,
+    stockade_case,
+)
 from stockade import Settings, Stockade, public, rate_limit, unlimited
-from stockade.core import Exchange, SystemClock
 from stockade.errors import RateLimitedError
-from stockade.events import EventLog
-from stockade.rate_limiting import RateLimiter, RateLimitingSettings, parse_rules
+from stockade.rate_limiting import RateLimitingSettings, parse_rules
 from stockade.settings import Environment
-from stockade.storage import limit_store
 from stockade.storage.sql import make_engine, upgrade_schema
 from tests.servers import run_postgres, run_redis, run_redis_cluster
 from tests.servers.proxy import Fault, Proxy
 
-ONE = "1000000/minute"
-THREE = "1000000/minute; 2000000/hour; 3000000/day"
 CLIENTS = 64
 
-Work = Callable[[], Awaitable[object]]
+
+@dataclass
+class Figures:
+    """What was measured of a case: microseconds, requests in a second, trips of a request."""
+
+    wall: float = float("inf")
+    processor: float = float("inf")
+    rate: float = 0.0
+    trips: float | None = None
+    trips_together: float | None = None
+
+    def row(self, name: str, *, markdown: bool) -> str:
+        """Write them as a line."""
+        trips = [
+            "-" if each is None else f"{each:.2f}" for each in (self.trips, self.trips_together)
+        ]
+        cells = [f"{self.wall:.1f}", f"{self.processor:.1f}", f"{self.rate:,.0f}", *trips]
+        if markdown:
+            return f"| {name} | " + " | ".join(cells) + " |"
+        return f"{name:<38}" + "".join(f"{cell:>14}" for cell in cells)
 
 
-@dataclass(frozen=True)
-class Case:
-    """Something that takes from one or more limits."""
-
-    name: str
-    work: Work
-    close: Callable[[], Awaitable[object]] | None = None
-
-
-def make_exchange() -> Exchange:
-    return Exchange(guard=None, request_id="r", client="192.0.2.7", scheme="http", body_limit=1)
-
-
-def make_limiter(url: str) -> RateLimiter:
-    log = EventLog([], clock=SystemClock())
-    return RateLimiter(limit_store(url, timeout=5.0), settings=RateLimitingSettings(), events=log)
-
-
-def stockade_case(name: str, url: str, text: str) -> Case:
-    limiter = make_limiter(url)
-    compiled = limiter.compile(parse_rules(text), route="GET /x")
-    assert compiled is not None  # noqa: S101 - a rule was given
-    scope = {"type": "http"}
-    exchange = make_exchange()  # A request has one anyway.
-
-    async def work() -> None:
-        exchange.headers.clear()
-        await limiter.check(compiled, exchange, scope)
-
-    return Case(name, work, limiter.store.close)
-
-
-def limits_case(name: str, url: str, text: str) -> Case:
-    options: dict[str, Any] = {} if url == "memory://" else {"implementation": "redispy"}
-    storage = limits.storage.storage_from_string(f"async+{url}", **options)
-    strategy = limits.aio.strategies.FixedWindowRateLimiter(storage)
-    items = limits.parse_many(text)
-
-    async def work() -> None:
-        for item in items:
-            await strategy.hit(item, "GET /x", "192.0.2.7")
-
-    return Case(name, work)
-
-
-def endpoint_case(name: str, url: str, text: str | None) -> Case:
-    app = FastAPI()
-    limiter = slowapi.Limiter(key_func=slowapi.util.get_remote_address, storage_uri=url)
-    app.state.limiter = limiter
-
-    async def endpoint(request: Request) -> dict[str, str]:
-        return {"path": request.url.path}
-
-    app.get("/x")(endpoint if text is None else limiter.limit(text)(endpoint))
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": "/x",
-        "raw_path": b"/x",
-        "query_string": b"",
-        "headers": [(b"host", b"localhost")],
-        "client": ("192.0.2.7", 1),
-        "server": ("localhost", 80),
-    }
-
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        if message.get("status", 200) != 200:
-            raise RuntimeError(f"status {message['status']}")
-
-    async def work() -> None:
-        await app(dict(scope), receive, send)
-
-    return Case(name, work)
-
-
-async def measure(cases: list[Case], *, requests: int, rounds: int) -> None:
-    """Let the cases take turns and print each one's median."""
-    wall: dict[str, list[float]] = {case.name: [] for case in cases}
-    processor: dict[str, list[float]] = {case.name: [] for case in cases}
+async def measure(cases: Sequence[Case], *, requests: int, rounds: int) -> list[Figures]:
+    """Let the cases take turns, alone and with many clients."""
+    found = [Figures() for _ in cases]
     for _ in range(rounds):
-        for case in cases:
+        for case, figures in zip(cases, found, strict=True):
             await case.work()
             started, used = time.perf_counter(), time.process_time()
             for _ in range(requests):
                 await case.work()
-            wall[case.name].append((time.perf_counter() - started) / requests * 1e6)
-            processor[case.name].append((time.process_time() - used) / requests * 1e6)
-    for case in cases:
-        print(
-            f"{case.name:<46}{statistics.median(wall[case.name]):>10.1f} us"
-            f"{statistics.median(processor[case.name]):>10.1f} us processor"
-        )
+            wall, used = time.perf_counter() - started, time.process_time() - used
+            figures.wall = min(figures.wall, wall / requests * 1e6)
+            figures.processor = min(figures.processor, used / requests * 1e6)
+        for case, figures in zip(cases, found, strict=True):
+            figures.rate = max(figures.rate, await measure_together(case, requests=requests))
+    return found
 
 
-async def measure_together(cases: list[Case], *, requests: int) -> None:
-    """Print how many requests pass in a second with many under way."""
-    for case in cases:
+async def measure_together(case: Case, *, requests: int) -> float:
+    """Return how many requests pass in a second with many under way."""
+    each = max(1, requests // CLIENTS)
 
-        async def client(work: Work = case.work) -> None:
-            for _ in range(requests // CLIENTS):
-                await work()
-
-        await client()
-        started = time.perf_counter()
-        await asyncio.gather(*(client() for _ in range(CLIENTS)))
-        rate = requests // CLIENTS * CLIENTS / (time.perf_counter() - started)
-        print(f"{case.name + f', {CLIENTS} at once':<46}{rate:>10,.0f} requests/s")
-
-
-async def count_trips(url: str) -> None:
-    """Print how many round trips a request makes."""
-    async with Proxy(url) as proxy:
-        cases = [
-            stockade_case("Stockade, 1 limit", proxy.url, ONE),
-            stockade_case("Stockade, 3 limits", proxy.url, THREE),
-            limits_case("limits.aio, 1 limit", proxy.url, ONE),
-            limits_case("limits.aio, 3 limits", proxy.url, THREE),
-        ]
-        for case in cases:
+    async def client() -> None:
+        for _ in range(each):
             await case.work()
+
+    await asyncio.gather(*(case.work() for _ in range(CLIENTS)))
+    started = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    return each * CLIENTS / (time.perf_counter() - started)
+
+
+async def count_trips(cases: Sequence[Case], figures: Sequence[Figures], proxy: Proxy) -> None:
+    """Count the round trips of a request, alone and with many clients."""
+    for case, found in zip(cases, figures, strict=True):
+        await (in_a_thread(case) if case.blocks else case.work())
+        before = proxy.trips
+        for _ in range(50):
+            await (in_a_thread(case) if case.blocks else case.work())
+        found.trips = (proxy.trips - before) / 50
+        if not case.blocks:
             before = proxy.trips
-            for _ in range(100):
-                await case.work()
-            print(f"{case.name:<46}{(proxy.trips - before) / 100:>10.2f} round trips")
-            if case.close is not None:
-                await case.close()
+            for _ in range(10):
+                await asyncio.gather(*(case.work() for _ in range(CLIENTS)))
+            found.trips_together = (proxy.trips - before) / 10 / CLIENTS
+
+
+async def close(cases: Sequence[Case]) -> None:
+    """End cases."""
+    for case in cases:
+        if case.close is not None:
+            await case.close()
+
+
+async def redis_cases(url: str) -> list[Case]:
+    """Make a case of each package with each number of limits."""
+    made: list[Case | None] = []
+    for name, text in (("Redis, 1 limit", ONE), ("Redis, 3 limits", THREE)):
+        made += [
+            stockade_case(name, url, text),
+            limits_case(name, url, text),
+            slowapi_case(name, url, text),
+            await fastapi_limiter_case(name, url, text),
+        ]
+    return [case for case in made if case is not None]
 
 
 async def measure_faults(url: str, *, kind: str) -> None:
@@ -296,47 +253,54 @@ async def check_it_bites(url: str) -> None:
         raise RuntimeError(f"the limit does not bite: {outcomes}")
 
 
-async def run(url: str, cluster: str, database: str, *, rounds: int) -> None:
+async def run(
+    url: str, cluster: str, database: str, *, rounds: int, markdown: bool, faults: bool
+) -> None:
+    """Measure everything and print it."""
     await make_tables(database)
     for store in ("memory://", url, cluster, database):
         await check_it_bites(store)
     memory = [
-        stockade_case("memory, 1 limit: Stockade", "memory://", ONE),
-        limits_case("memory, 1 limit: limits.aio", "memory://", ONE),
-        stockade_case("memory, 3 limits: Stockade", "memory://", THREE),
-        limits_case("memory, 3 limits: limits.aio", "memory://", THREE),
+        make(name, "memory://", text)
+        for name, text in (("memory, 1 limit", ONE), ("memory, 3 limits", THREE))
+        for make in (stockade_case, limits_case, slowapi_case)
     ]
-    endpoints = [
-        endpoint_case("endpoint without limits", "memory://", None),
-        endpoint_case("endpoint, memory, 1 limit: slowapi", "memory://", ONE),
-        endpoint_case("endpoint, Redis, 1 limit: slowapi", url, ONE),
-        endpoint_case("endpoint, Redis, 3 limits: slowapi", url, THREE),
+    remote = await redis_cases(url)
+    others = [
+        stockade_case("Redis Cluster, 1 limit", cluster, ONE),
+        stockade_case("Redis Cluster, 3 limits", cluster, THREE),
+        stockade_case("PostgreSQL, 1 limit", database, ONE),
+        stockade_case("PostgreSQL, 3 limits", database, THREE),
     ]
-    remote = [
-        stockade_case("Redis, 1 limit: Stockade", url, ONE),
-        limits_case("Redis, 1 limit: limits.aio", url, ONE),
-        stockade_case("Redis, 3 limits: Stockade", url, THREE),
-        limits_case("Redis, 3 limits: limits.aio", url, THREE),
-        stockade_case("Redis Cluster, 1 limit: Stockade", cluster, ONE),
-        stockade_case("Redis Cluster, 3 limits: Stockade", cluster, THREE),
-        stockade_case("PostgreSQL, 1 limit: Stockade", database, ONE),
-        stockade_case("PostgreSQL, 3 limits: Stockade", database, THREE),
-    ]
-    await measure(memory, requests=5000, rounds=rounds)
-    await measure(endpoints, requests=500, rounds=rounds)
-    await measure(remote, requests=1000, rounds=rounds)
-    await measure_together(remote, requests=6400)
-    for case in (*memory, *remote):
-        if case.close is not None:
-            await case.close()
-    await count_trips(url)
-    await measure_faults(url, kind="redis")
-    await measure_faults(database, kind="database")
+    figures = await measure(memory, requests=4096, rounds=rounds)
+    of_redis = await measure(remote, requests=4096, rounds=rounds)
+    figures += of_redis
+    figures += await measure(others, requests=1024, rounds=rounds)
+    async with Proxy(url) as proxy:
+        counted = await redis_cases(proxy.url)
+        await count_trips(counted, of_redis, proxy)
+        await close(counted)
+    if not any("fastapi-limiter" in case.name for case in remote):
+        print("fastapi-limiter below 0.2 is not installed: it is left out")
+    head = ("alone, us", "processor, us", "64 clients, /s", "trips alone", "trips of 64")
+    if markdown:
+        print("| | " + " | ".join(head) + " |\n|" + " --- |" * 6)
+    else:
+        print(f"{'':<38}" + "".join(f"{name:>14}" for name in head))
+    for case, found in zip((*memory, *remote, *others), figures, strict=True):
+        print(found.row(case.name, markdown=markdown))
+    await close((*memory, *remote, *others))
+    if faults:
+        await measure_faults(url, kind="redis")
+        await measure_faults(database, kind="database")
 
 
 def main() -> None:
+    """Read the options and start the servers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds for each figure")
+    parser.add_argument("--markdown", action="store_true", help="write the table of the docs")
+    parser.add_argument("--no-faults", action="store_true", help="leave the spoiled stores out")
     options = parser.parse_args()
     with (
         run_redis() as url,
@@ -344,7 +308,16 @@ def main() -> None:
         run_postgres() as server,
         server.database() as database,
     ):
-        asyncio.run(run(url, cluster, database.dsn, rounds=options.rounds))
+        asyncio.run(
+            run(
+                url,
+                cluster,
+                database.dsn,
+                rounds=options.rounds,
+                markdown=options.markdown,
+                faults=not options.no_faults,
+            )
+        )
 
 
 if __name__ == "__main__":

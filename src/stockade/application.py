@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import to_thread
@@ -16,6 +17,7 @@ from stockade.errors import ConfigurationError
 from stockade.events import EventLog, LoggingSink
 from stockade.gate.binder import INSTALLED, Binder
 from stockade.gate.canary import prove_leaves, prove_routing, prove_wall
+from stockade.gate.dependencies import public
 from stockade.gate.explaining import explain_route, find_plan
 from stockade.gate.guard import Guard
 from stockade.gate.lifecycle import Lifecycle
@@ -43,7 +45,8 @@ from stockade.wiring.findings import (
 from stockade.wiring.gate import GateWiring
 from stockade.wiring.limits import LimitWiring
 from stockade.wiring.secrets import read_keys, reveal
-from stockade.wiring.sign_in import SignInStores, SignInWiring
+from stockade.wiring.sign_in import SignInWiring
+from stockade.wiring.stores import SignInStores
 from stockade.wiring.tenants import TenantWiring, find_principal
 
 if TYPE_CHECKING:
@@ -60,16 +63,17 @@ if TYPE_CHECKING:
         APIClientStore,
         DeviceStore,
         FactorStore,
+        IdentityStore,
         LinkStore,
         PasskeyStore,
-        ProviderStore,
         SessionStore,
+        SpentStore,
     )
     from stockade.authentication.mails import AccountMails
     from stockade.authentication.models import Session
     from stockade.authorization.explaining import Explanation, Step
     from stockade.authorization.interfaces import InvitationHook
-    from stockade.authorization.routes import TenantServices
+    from stockade.authorization.services import TenantServices
     from stockade.core.clock import Clock
     from stockade.core.identity import Principal, TenantId
     from stockade.core.interfaces import Authenticator
@@ -97,10 +101,12 @@ class Stockade:
             For other accounts they are in memory, which is for a single process that is not
             deployed.
         api_clients: Where programs and their keys live; the same holds for them.
-        on_invitation: Sends invitations into tenants, such as by mail; without it the route that
-            makes one shows its token, once.
+        on_invitation: Sends invitations into tenants to their addresses, and shows them to nobody
+            else, in the place of a mail of ours.
         identities: Where it is kept who is who at a provider; beside the accounts in Stockade's own
             tables unless given, and needed for other accounts.
+        spent: Where it is remembered what works once and has been used, such as the answers of
+            providers; the same holds for it.
         newcomers: Says where the accounts belong that people get by signing in at a provider;
             without it they have no tenant.
         factors: Where second factors live; the same holds for them.
@@ -139,7 +145,6 @@ class Stockade:
             ``app.include_router``.
         account_router: The routes by which people change the address of their account, and close
             it, for ``app.include_router``.
-        invitation_router: The routes of invitations into a tenant, for ``app.include_router``.
         events: Where every layer records what it refuses.
 
     Raises:
@@ -155,7 +160,8 @@ class Stockade:
         sessions: SessionStore | None = None,
         api_clients: APIClientStore | None = None,
         on_invitation: InvitationHook | None = None,
-        identities: ProviderStore | None = None,
+        identities: IdentityStore | None = None,
+        spent: SpentStore | None = None,
         newcomers: NewcomerPolicy | None = None,
         factors: FactorStore | None = None,
         passkeys: PasskeyStore | None = None,
@@ -197,6 +203,7 @@ class Stockade:
                 sessions=sessions,
                 api_clients=api_clients,
                 identities=identities,
+                spent=spent,
                 factors=factors,
                 passkeys=passkeys,
                 devices=devices,
@@ -221,18 +228,17 @@ class Stockade:
         self._binder: Binder | None = None
         self._lifecycle: Lifecycle | None = None
         self._found: dict[str, str] = {}
-        self.account_router: APIRouter = sign_in.account_router
-        self.api_keys_router: APIRouter = sign_in.api_keys_router
-        self.auth_router: APIRouter = sign_in.auth_router
-        self.factors_router: APIRouter = sign_in.factors_router
-        self.introspection_router: APIRouter = sign_in.introspection_router
-        self.invitation_router: APIRouter = sign_in.invitation_router
-        self.keys_router: APIRouter = sign_in.keys_router
-        self.leaked_keys_router: APIRouter = sign_in.leaked_keys_router
-        self.oidc_router: APIRouter = sign_in.oidc_router
-        self.passkeys_router: APIRouter = sign_in.passkeys_router
-        self.password_router: APIRouter = sign_in.password_router
-        self.registration_router: APIRouter = sign_in.registration_router
+        self.account_router: APIRouter = sign_in.routers.account_router
+        self.api_keys_router: APIRouter = sign_in.routers.api_keys_router
+        self.auth_router: APIRouter = sign_in.routers.auth_router
+        self.factors_router: APIRouter = sign_in.routers.factors_router
+        self.introspection_router: APIRouter = sign_in.routers.introspection_router
+        self.keys_router: APIRouter = sign_in.routers.keys_router
+        self.leaked_keys_router: APIRouter = sign_in.routers.leaked_keys_router
+        self.oidc_router: APIRouter = sign_in.routers.oidc_router
+        self.passkeys_router: APIRouter = sign_in.routers.passkeys_router
+        self.password_router: APIRouter = sign_in.routers.password_router
+        self.registration_router: APIRouter = sign_in.routers.registration_router
         self._make_tenants(on_invitation)
 
     def _make_object_dependencies(self) -> None:
@@ -259,11 +265,14 @@ class Stockade:
             tokens=self._sign_in.tokens,
             keys=self._keys,
             settings=self.settings.authorization,
-            hook=on_invitation,
+            post=partial(self._sign_in.invitation_post, on_invitation),
+            passwords=self._sign_in.newcomer_passwords,
             clock=self._clock,
         )
         self.tenants_router: APIRouter = make_tenants_router(
-            self._require_tenants, events=self.events
+            self._require_tenants,
+            open_policy=public("whoever is invited may have no account yet"),
+            events=self.events,
         )
 
     def install(self, app: FastAPI | Starlette) -> None:

@@ -68,6 +68,12 @@ class ForbiddenError(DeniedError):
     code = "forbidden"
 
 
+class LastOwnerError(ForbiddenError):
+    """A tenant that stays would have no owner any longer."""
+
+    code = "last_owner"
+
+
 class StepUpRequiredError(ForbiddenError):
     """The sign-in is too old for this action, or lacks a factor (RFC 9470).
 

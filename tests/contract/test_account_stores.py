@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stockade.authentication import Account
 from stockade.authentication.interfaces import WritableAccountStore
+from stockade.authentication.models import Closing
 from stockade.core import TenantId, UserId, UserType
 from stockade.errors import StoreError
 from stockade.storage.memory.accounts import MemoryAccountStore
@@ -47,6 +48,9 @@ ROOT = dataclasses.replace(
     tenant_id=None,
     roles=frozenset(),
 )
+
+
+CARL = NewAccount(email="carl@example.com", password_hash="", user_id=UserId("carl"))
 
 
 class Deactivate(Protocol):
@@ -300,23 +304,102 @@ async def test_of_accounts_that_want_one_address_one_gets_it(filled: Filled) -> 
 
 async def test_an_account_is_switched_off_and_on(filled: Filled) -> None:
     """Each time all tokens end: those of before do not come back with it."""
-    assert await filled.store.set_active(BEA.user_id, active=False)
-    off = dataclasses.replace(BEA, active=False, token_epoch=1)
-    assert await filled.store.find_by_email(BEA.email) == off
-    assert await filled.store.set_active(BEA.user_id, active=True)
-    assert await filled.store.find_by_email(BEA.email) == dataclasses.replace(BEA, token_epoch=2)
-    assert not await filled.store.set_active(UserId("nobody"), active=False)
-    assert await filled.store.find_by_email(ROOT.email) == ROOT
+    assert await filled.store.set_active(ROOT.user_id, active=False) is Closing.DONE
+    off = dataclasses.replace(ROOT, active=False, token_epoch=1)
+    assert await filled.store.find_by_email(ROOT.email) == off
+    assert await filled.store.set_active(ROOT.user_id, active=True) is Closing.DONE
+    assert await filled.store.find_by_email(ROOT.email) == dataclasses.replace(ROOT, token_epoch=2)
+    outcome = await filled.store.set_active(UserId("nobody"), active=False)
+    assert outcome is Closing.UNKNOWN
+    assert await filled.store.find_by_email(BEA.email) == BEA
 
 
 async def test_an_account_is_deleted(filled: Filled) -> None:
     """Once, with its memberships; its address is free again."""
-    assert await filled.store.delete(BEA.user_id)
-    assert not await filled.store.delete(BEA.user_id)
+    delete = filled.store.delete
+    assert await delete(BEA.user_id, tenants=[ZETA]) is Closing.DONE
+    assert await delete(BEA.user_id, tenants=[ZETA]) is Closing.UNKNOWN
     assert await filled.store.find_by_email(BEA.email) is None
     assert await filled.store.find_by_id(BEA.user_id, ACME) is None
     assert await filled.store.find_by_email(ROOT.email) == ROOT
     assert await filled.store.create(NewAccount(email=BEA.email, password_hash=""))
+
+
+@pytest.mark.parametrize(
+    "tenants", [(), (ACME,), (ACME, ZETA), (ZETA, "nowhere")], ids=["none", "other", "more", "odd"]
+)
+async def test_the_last_owner_stays(filled: Filled, tenants: tuple[TenantId, ...]) -> None:
+    """Unless the tenant goes with the account, which takes its name and no other one."""
+    assert await filled.store.delete(BEA.user_id, tenants=tenants) is Closing.LAST_OWNER
+    off = await filled.store.set_active(BEA.user_id, active=False)
+    assert off is Closing.LAST_OWNER
+    assert await filled.store.find_by_email(BEA.email) == BEA
+    forced = await filled.store.set_active(BEA.user_id, active=False, force=True)
+    assert forced is Closing.DONE
+
+
+async def test_others_lose_a_tenant_that_goes(filled: Filled) -> None:
+    """They stay accounts, in their other tenants."""
+    await filled.store.join(ROOT.user_id, ZETA, "admin")
+    await filled.store.join(ROOT.user_id, ACME, "member")
+    assert await filled.store.delete(BEA.user_id, tenants=[ZETA]) is Closing.DONE
+    inside = await filled.store.find_by_id(ROOT.user_id, ZETA)
+    assert inside is not None
+    assert inside.tenant_id is None
+    left = await filled.store.find_by_email(ROOT.email)
+    assert left is not None
+    assert (left.tenant_id, *left.roles) == (ACME, "member")
+
+
+async def test_an_owner_who_may_not_act_does_not_count(filled: Filled) -> None:
+    """The tenant keeps the one who can."""
+    await filled.store.join(ROOT.user_id, ZETA, "owner")
+    assert await filled.store.set_active(ROOT.user_id, active=False) is Closing.DONE
+    assert await filled.store.delete(BEA.user_id) is Closing.LAST_OWNER
+    assert await filled.store.set_active(ROOT.user_id, active=True) is Closing.DONE
+    assert await filled.store.delete(BEA.user_id) is Closing.DONE
+
+
+@pytest.mark.parametrize("round_", range(8))
+@pytest.mark.parametrize("ways", ["delete", "deactivate", "both"])
+async def test_of_owners_who_go_at_once_one_stays(filled: Filled, round_: int, ways: str) -> None:
+    """Whoever comes first, and however they go; also where they own two tenants crosswise."""
+    for place in (ACME, ZETA):
+        await filled.store.join(ROOT.user_id, place, "owner")
+    assert await filled.store.create(CARL)
+    await filled.store.join(CARL.user_id, ZETA, "owner")
+    store = filled.store
+    going = [BEA.user_id, ROOT.user_id, CARL.user_id]
+    if round_ % 2:
+        going.reverse()
+    steps = {
+        "delete": [store.delete(each) for each in going],
+        "deactivate": [store.set_active(each, active=False) for each in going],
+        "both": [
+            store.delete(going[0]),
+            store.set_active(going[1], active=False),
+            store.delete(going[2]),
+        ],
+    }
+    for name, others in steps.items():
+        if name != ways:
+            for each in others:
+                each.close()
+    outcomes = await asyncio.gather(*steps[ways])
+    # Nobody else owns the one tenant, so that root stays in any case, and the others may go.
+    expected = dict.fromkeys(going, Closing.DONE) | {ROOT.user_id: Closing.LAST_OWNER}
+    assert dict(zip(going, outcomes, strict=True)) == expected
+
+
+@pytest.mark.parametrize("round_", range(8))
+async def test_of_two_owners_one_goes(filled: Filled, round_: int) -> None:
+    """Exactly one is refused."""
+    await filled.store.join(ROOT.user_id, ZETA, "owner")
+    going = [BEA.user_id, ROOT.user_id]
+    if round_ % 2:
+        going.reverse()
+    outcomes = await asyncio.gather(*(filled.store.delete(each) for each in going))
+    assert sorted(outcomes) == [Closing.DONE, Closing.LAST_OWNER]
 
 
 async def test_an_account_joins_a_tenant_once(filled: Filled) -> None:

@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from stockade.authentication.interfaces import AccountStore, ProviderStore
-from stockade.authentication.models import Account, Identity, Placement
+from stockade.authentication.interfaces import AccountStore, IdentityStore
+from stockade.authentication.models import Account, Closing, Identity, Placement
 from stockade.core import TenantId, UserId, UserType
 from stockade.errors import StoreError
 from stockade.storage.memory.accounts import MemoryAccountStore
@@ -36,7 +35,7 @@ ISSUER = "https://id.example"
 class Stores:
     """The store under test, and the accounts beside it."""
 
-    identities: ProviderStore
+    identities: IdentityStore
     accounts: AccountStore
 
 
@@ -179,48 +178,6 @@ async def test_of_many_registrations_one_is_made(stores: Stores) -> None:
     assert account.user_id == wanted[done.index(True)].user_id
 
 
-async def test_an_identity_is_taken_off(stores: Stores) -> None:
-    """Only by its account, and only while so many others stay."""
-    identity, other = make_identity(subject="one"), make_identity(subject="two")
-    await stores.identities.add(identity)
-    assert not await stores.identities.remove(BEA, identity.identity_id, keep=0)
-    assert not await stores.identities.remove(ANA, identity.identity_id, keep=1)
-    await stores.identities.add(other)
-    assert await stores.identities.remove(ANA, identity.identity_id, keep=1)
-    assert not await stores.identities.remove(ANA, identity.identity_id, keep=0)
-    assert await stores.identities.list_of(ANA) == [other]
-    assert await stores.identities.remove(ANA, other.identity_id, keep=0)
-
-
-async def test_parallel_removals_leave_one(stores: Stores) -> None:
-    """Whoever takes off all at once still has a way in."""
-    own = [make_identity(subject=str(number)) for number in range(5)]
-    for identity in own:
-        await stores.identities.add(identity)
-    done = await asyncio.gather(
-        *(stores.identities.remove(ANA, each.identity_id, keep=1) for each in own)
-    )
-    assert sum(done) == 4
-    assert len(await stores.identities.list_of(ANA)) == 1
-
-
-async def test_what_works_once_is_used_up_once(stores: Stores) -> None:
-    """Of many calls one gets it, and none after that."""
-    spend = stores.identities.spend
-    done = await asyncio.gather(*(spend("a" * 64, now=NOW, until=LATER) for _ in range(20)))
-    assert sum(done) == 1
-    assert not await spend("a" * 64, now=NOW, until=LATER)
-    assert await spend("b" * 64, now=NOW, until=LATER)
-
-
-async def test_what_is_over_is_forgotten(stores: Stores) -> None:
-    """The table does not grow without end."""
-    assert await stores.identities.spend("a" * 64, now=NOW, until=LATER)
-    just_before = LATER - timedelta(seconds=1)
-    assert not await stores.identities.spend("a" * 64, now=just_before, until=LATER)
-    assert await stores.identities.spend("a" * 64, now=LATER, until=LATER + timedelta(hours=1))
-
-
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 async def test_a_tenant_has_to_exist(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -243,40 +200,11 @@ async def test_a_tenant_has_to_exist(
 
 
 async def test_a_database_that_can_not_answer_is_no_unknown_identity(tmp_path: Path) -> None:
-    """Nobody is told that nothing is linked because of it, and nothing counts as unused."""
+    """Nobody is told that nothing is linked because of it."""
     engine = make_engine(f"sqlite:///{tmp_path}/empty.db")
     store = SQLIdentityStore(engine)
     with pytest.raises(StoreError):
         await store.find(ISSUER, "one")
-    with pytest.raises(StoreError):
-        await store.spend("a" * 64, now=NOW, until=LATER)
-    await engine.dispose()
-
-
-@pytest.mark.postgres
-async def test_a_removal_waits_for_the_one_before_it(postgres_url: str) -> None:
-    """It counts what that one has left, and not what was there before."""
-    engine = make_engine(postgres_url)
-    await upgrade_schema(engine)
-    store = SQLIdentityStore(engine)
-    own = [make_identity(subject=subject) for subject in ("one", "two")]
-    async with engine.begin() as connection:
-        account = NewAccount(email="ana@example.com", password_hash="", user_id=ANA)
-        await create_account(connection, account)
-    for identity in own:
-        await store.add(identity)
-    async with engine.connect() as first, engine.connect() as watcher:
-        queue = text("SELECT id FROM stockade_users WHERE id = 'ana' FOR UPDATE")
-        await first.execute(queue)
-        await first.execute(text("DELETE FROM stockade_identities WHERE subject = 'one'"))
-        second = asyncio.create_task(store.remove(ANA, own[1].identity_id, keep=1))
-        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        while not second.done() and not (await watcher.execute(waits)).scalar_one():
-            await watcher.rollback()
-        assert not second.done()
-        await first.commit()
-        assert not await second
-    assert await store.list_of(ANA) == [own[1]]
     await engine.dispose()
 
 
@@ -293,6 +221,6 @@ async def test_identities_go_with_their_account(
     store = SQLIdentityStore(engine)
     identity = make_identity(UserId("carla"))
     assert await store.register(identity, email="carla@example.com", placement=None)
-    assert await SQLAccountStore(engine).delete(UserId("carla"))
+    assert await SQLAccountStore(engine).delete(UserId("carla")) is Closing.DONE
     assert await store.find(ISSUER, "one") is None
     await engine.dispose()

@@ -11,13 +11,12 @@ from sqlalchemy import delete
 
 from stockade.authentication.interfaces import LinkStore
 from stockade.authentication.models import StoredLink
-from stockade.core import TenantId, UserId
+from stockade.core import UserId
 from stockade.errors import StoreError
 from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.sql import (
     NewAccount,
     create_account,
-    create_tenant,
     make_engine,
     upgrade_schema,
 )
@@ -35,10 +34,7 @@ RESET = StoredLink(
     created_at=NOW,
     expires_at=NOW + timedelta(minutes=30),
 )
-ACME, ZETA = TenantId("acme"), TenantId("zeta")
 REGISTER = dataclasses.replace(RESET, purpose="register", user_id=None, email="new@example.com")
-
-INVITATION = dataclasses.replace(REGISTER, purpose="invitation", membership=(ACME, "member"))
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -56,13 +52,11 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         for user_id in (ANA, BEA):
             account = NewAccount(email=f"{user_id}@example.com", password_hash="", user_id=user_id)
             await create_account(connection, account)
-        for tenant_id in (ACME, ZETA):
-            await create_tenant(connection, "Company", tenant_id=tenant_id)
     yield SQLLinkStore(engine)
     await engine.dispose()
 
 
-@pytest.mark.parametrize("link", [RESET, REGISTER, INVITATION], ids=lambda link: link.purpose)
+@pytest.mark.parametrize("link", [RESET, REGISTER], ids=lambda link: link.purpose)
 async def test_a_link_comes_back_as_it_was(store: LinkStore, link: StoredLink) -> None:
     """Every moment keeps its time zone and its microseconds; looking uses nothing up."""
     await store.put(link, digest=FIRST, now=NOW)
@@ -102,17 +96,6 @@ async def test_the_newest_link_holds(store: LinkStore) -> None:
     assert await store.find([THIRD], now=NOW) == other
     assert await store.find(["e" * 64], now=NOW) == foreign
     assert await store.find(["f" * 64], now=NOW) == REGISTER
-
-
-async def test_each_tenant_has_its_own_invitation(store: LinkStore) -> None:
-    """One tenant does not take back what another has sent."""
-    other = dataclasses.replace(INVITATION, membership=(ZETA, "member"))
-    longest = dataclasses.replace(INVITATION, email="a" * 254)
-    for link, digest in ((INVITATION, FIRST), (other, SECOND), (longest, THIRD)):
-        await store.put(link, digest=digest, now=NOW)
-    assert await store.find([FIRST], now=NOW) == INVITATION
-    assert await store.find([SECOND], now=NOW) == other
-    assert await store.find([THIRD], now=NOW) == longest
 
 
 async def test_of_links_made_at_once_one_holds(store: LinkStore) -> None:

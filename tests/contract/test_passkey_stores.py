@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stockade.authentication.interfaces import PasskeyStore
-from stockade.authentication.models import Passkey
+from stockade.authentication.models import Passkey, Removal
 from stockade.core import UserId
 from stockade.errors import StoreError
 from stockade.storage.memory.passkeys import MemoryPasskeyStore
@@ -53,7 +53,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await upgrade_schema(engine)
     async with engine.begin() as connection:
         for user_id in (ANA, BEA):
-            account = NewAccount(email=f"{user_id}@example.com", password_hash="", user_id=user_id)
+            account = NewAccount(email=f"{user_id}@example.com", password_hash="x", user_id=user_id)
             await create_account(connection, account)
     yield SQLPasskeyStore(engine)
     await engine.dispose()
@@ -130,23 +130,11 @@ async def test_a_passkey_is_removed_by_its_owner(store: PasskeyStore) -> None:
     """Nobody else removes it, and afterwards it is not used."""
     passkey = make_passkey()
     await store.add(passkey)
-    assert not await store.remove(BEA, passkey.passkey_id)
-    assert await store.remove(ANA, passkey.passkey_id)
-    assert not await store.remove(ANA, passkey.passkey_id)
+    assert await store.remove(BEA, passkey.passkey_id, issuers=()) is Removal.UNKNOWN
+    assert await store.remove(ANA, passkey.passkey_id, issuers=()) is Removal.DONE
+    assert await store.remove(ANA, passkey.passkey_id, issuers=()) is Removal.UNKNOWN
     assert not await store.use(passkey.passkey_id, sign_count=1, backed_up=False, now=NOW)
     assert await store.list_of(ANA) == []
-
-
-async def test_a_challenge_is_used_once(store: PasskeyStore) -> None:
-    """Of many at once one wins; those that are over are forgotten."""
-    results = await asyncio.gather(
-        *(store.use_challenge("a" * 64, until=LATER, now=NOW) for _ in range(200))
-    )
-    assert sum(results) == 1
-    almost = LATER - timedelta(microseconds=1)
-    assert not await store.use_challenge("a" * 64, until=LATER, now=almost)
-    assert await store.use_challenge("b" * 64, until=LATER + timedelta(minutes=5), now=LATER)
-    assert await store.use_challenge("a" * 64, until=LATER + timedelta(minutes=5), now=LATER)
 
 
 async def test_a_database_that_can_not_answer_has_no_passkeys_to_show(tmp_path: Path) -> None:
@@ -155,6 +143,4 @@ async def test_a_database_that_can_not_answer_has_no_passkeys_to_show(tmp_path: 
     store = SQLPasskeyStore(engine)
     with pytest.raises(StoreError):
         await store.list_of(ANA)
-    with pytest.raises(StoreError):
-        await store.use_challenge("a", until=LATER, now=NOW)
     await engine.dispose()

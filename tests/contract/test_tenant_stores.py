@@ -1,4 +1,4 @@
-"""Expect the same of every store of tenants, memberships and invitations."""
+"""Expect the same of every store of tenants and memberships."""
 
 import asyncio
 import dataclasses
@@ -12,23 +12,30 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stockade.authorization.interfaces import InvitationStore, TenantStore
-from stockade.authorization.models import Change, Invitation
+from stockade.authentication.models import Closing
+from stockade.authorization.interfaces import TenantStore
+from stockade.authorization.models import Addition, Change, Invitation, Taking
 from stockade.core import TenantId, UserId
-from stockade.storage.sql import NewAccount, create_account, make_engine, upgrade_schema
+from stockade.storage.sql import (
+    NewAccount,
+    SQLAccountStore,
+    create_account,
+    make_engine,
+    upgrade_schema,
+)
+from stockade.storage.sql.invitations import SQLInvitationStore
 from stockade.storage.sql.models import User
-from stockade.storage.sql.tenants import SQLInvitationStore, SQLTenantStore
+from stockade.storage.sql.tenants import SQLTenantStore
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 ANA, BEA, CAT = UserId("ana"), UserId("bea"), UserId("cat")
-FIRST, SECOND, OTHER = (letter * 64 for letter in "abc")
 
 
 class Stores(NamedTuple):
     """The two stores of one place."""
 
     tenants: TenantStore
-    invitations: InvitationStore
+    invitations: SQLInvitationStore
     engine: AsyncEngine
 
 
@@ -72,8 +79,13 @@ def invite(tenant_id: TenantId, name: str = "bea", **changes: object) -> Invitat
 async def join(stores: Stores, tenant_id: TenantId, user_id: UserId, role: str) -> None:
     """Make an account a member."""
     invitation = invite(tenant_id, user_id, role=role)
-    assert await stores.invitations.add(invitation, digest=uuid.uuid4().hex * 2, most=100)
-    assert await stores.invitations.accept(invitation, user_id, now=NOW)
+    digest = uuid.uuid4().hex * 2
+    added = await stores.invitations.add(invitation, digest=digest, most=100, over=())
+    assert added is Addition.DONE
+    taken = await stores.invitations.accept(
+        invitation, user_id, digests=[digest], givers=["owner"], now=NOW
+    )
+    assert taken is Taking.DONE
 
 
 async def test_a_tenant_has_its_first_member(stores: Stores) -> None:
@@ -162,75 +174,20 @@ async def test_two_owners_who_leave_at_once(stores: Stores, round_: int) -> None
     assert roles.count("owner") == 1
 
 
-async def test_an_invitation_is_used_once(stores: Stores) -> None:
-    """Of many who come at once, one gets in."""
-    tenant_id = await make_tenant(stores)
-    invitation = invite(tenant_id)
-    assert await stores.invitations.add(invitation, digest=FIRST, most=10)
-    assert await stores.invitations.find([OTHER, FIRST], now=NOW) == invitation
-    came = await asyncio.gather(
-        *(stores.invitations.accept(invitation, user_id, now=NOW) for user_id in (BEA, CAT) * 3)
+@pytest.mark.parametrize("round_", range(5))
+async def test_an_owner_does_not_leave_while_the_other_is_deleted(
+    stores: Stores, round_: int
+) -> None:
+    """A membership and an account end at once, and one owner stays."""
+    tenant_id = await make_tenant(stores, name=f"Acme {round_}")
+    await join(stores, tenant_id, BEA, "owner")
+    accounts = SQLAccountStore(stores.engine)
+    left, gone = await asyncio.gather(
+        stores.tenants.change(tenant_id, ANA, old="owner", new=None, keep="owner"),
+        accounts.delete(BEA),
     )
-    assert came.count(True) == 1
-    assert len(await stores.tenants.members(tenant_id)) == 2
-    assert await stores.invitations.find([FIRST], now=NOW) is None
-
-
-async def test_an_invitation_ends(stores: Stores) -> None:
-    """After its time it is neither found nor listed nor used."""
-    tenant_id = await make_tenant(stores)
-    invitation = invite(tenant_id)
-    assert await stores.invitations.add(invitation, digest=FIRST, most=10)
-    just, over = invitation.expires_at - timedelta(seconds=1), invitation.expires_at
-    assert await stores.invitations.list_of(tenant_id, now=just) == [invitation]
-    assert await stores.invitations.list_of(tenant_id, now=over) == []
-    assert await stores.invitations.find([FIRST], now=over) is None
-    assert not await stores.invitations.accept(invitation, BEA, now=over)
-    assert await stores.tenants.role_of(tenant_id, BEA) is None
-
-
-async def test_a_new_invitation_takes_the_place_of_the_old_one(stores: Stores) -> None:
-    """One address has one invitation into a tenant: the newest; its role is the newest as well."""
-    tenant_id = await make_tenant(stores)
-    old, new = invite(tenant_id, role="admin"), invite(tenant_id)
-    assert await stores.invitations.add(old, digest=FIRST, most=1)
-    assert await stores.invitations.add(new, digest=SECOND, most=1)
-    assert await stores.invitations.find([FIRST], now=NOW) is None
-    assert not await stores.invitations.accept(old, BEA, now=NOW)
-    assert await stores.invitations.accept(new, BEA, now=NOW)
-    assert await stores.tenants.role_of(tenant_id, BEA) == "member"
-
-
-async def test_so_many_invitations_hold(stores: Stores) -> None:
-    """A tenant has so many at once; those that are over make room."""
-    tenant_id = await make_tenant(stores)
-    short = invite(tenant_id, "x", expires_at=NOW + timedelta(hours=1))
-    assert await stores.invitations.add(short, digest=FIRST, most=1)
-    assert not await stores.invitations.add(invite(tenant_id, "y"), digest=SECOND, most=1)
-    later = invite(tenant_id, "y", created_at=NOW + timedelta(hours=1))
-    assert await stores.invitations.add(later, digest=SECOND, most=1)
-
-
-async def test_a_member_is_not_invited(stores: Stores) -> None:
-    """Whoever is in gets no second way in, and no other role by it."""
-    tenant_id = await make_tenant(stores)
-    await join(stores, tenant_id, BEA, "member")
-    assert not await stores.invitations.add(invite(tenant_id), digest=FIRST, most=10)
-    other = invite(tenant_id, "other", role="admin")
-    assert await stores.invitations.add(other, digest=SECOND, most=10)
-    assert not await stores.invitations.accept(other, BEA, now=NOW)
-    assert await stores.tenants.role_of(tenant_id, BEA) == "member"
-    assert await stores.invitations.find([SECOND], now=NOW) == other
-
-
-async def test_an_invitation_is_taken_back_in_its_tenant(stores: Stores) -> None:
-    """Another tenant can't end it, and it ends once."""
-    tenant_id = await make_tenant(stores)
-    elsewhere = await make_tenant(stores, BEA, "Globex")
-    invitation = invite(tenant_id, "x")
-    assert await stores.invitations.add(invitation, digest=FIRST, most=10)
-    assert not await stores.invitations.revoke(elsewhere, invitation.invitation_id)
-    assert await stores.invitations.list_of(elsewhere, now=NOW) == []
-    assert await stores.invitations.revoke(tenant_id, invitation.invitation_id)
-    assert not await stores.invitations.revoke(tenant_id, invitation.invitation_id)
-    assert not await stores.invitations.accept(invitation, BEA, now=NOW)
+    assert (left, gone) in {
+        (Change.DONE, Closing.LAST_OWNER),
+        (Change.LAST, Closing.DONE),
+    }
+    assert [each.role for each in await stores.tenants.members(tenant_id)] == ["owner"]

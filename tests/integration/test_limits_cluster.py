@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 
 from stockade.core.limits import LimitRule, Strategy
@@ -143,3 +143,38 @@ async def test_places_are_held(store: RedisClusterLimitStore) -> None:
     await store.renew([("{a}p", "one"), ("{b}p", "one")], seconds=60)
     await store.release("{a}p", "one")
     assert await store.hold("{a}p", "two", limit=1, seconds=60)
+
+
+@pytest.mark.parametrize("state", ["moved", "moving"])
+async def test_a_slot_that_moves(store: RedisClusterLimitStore, state: str) -> None:
+    """A slot that goes to another node is followed, and nothing is counted twice."""
+    request, others = [ask("{wanders}x")], [[ask(f"{{stays {n}}}x")] for n in range(30)]
+    await store.acquire(others[0])
+    cluster = store._cluster
+    slot = key_slot(b"wanders")
+    source = cluster.get_node_from_key("{wanders}x")
+    assert source is not None
+    target = next(node for node in cluster.get_primaries() if node.name != source.name)
+    ids = {
+        node.name: (await cluster.execute_command("CLUSTER MYID", target_nodes=node)).decode()
+        for node in (source, target)
+    }
+
+    async def tell(node: ClusterNode, *words: str) -> None:
+        await cluster.execute_command("CLUSTER SETSLOT", slot, *words, target_nodes=node)
+
+    try:
+        if state == "moved":
+            for node in (target, source):
+                await tell(node, "NODE", ids[target.name])
+        else:
+            await tell(target, "IMPORTING", ids[source.name])
+            await tell(source, "MIGRATING", ids[target.name])
+        asked = [request] * 7 + others
+        answers = await asyncio.gather(*(passes(store, *each) for each in asked))
+        assert answers == [True] * 5 + [False] * 2 + [True] * 30
+        assert [await passes(store, *request) for _ in range(2)] == [False] * 2
+    finally:
+        await cluster.execute_command("DEL", "stockade:limits:{wanders}x", target_nodes=target)
+        for node in (source, target):
+            await tell(node, "NODE", ids[source.name])

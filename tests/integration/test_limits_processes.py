@@ -81,7 +81,8 @@ def test_exactly_the_amount_passes(processes: list[subprocess.Popen[str]]) -> No
 def test_no_more_fail_than_the_limit_says(processes: list[subprocess.Popen[str]]) -> None:
     """Of 64 clients half of whose answers don't count, 100 fail at most, and once all are done 100.
 
-    What is under way counts, so that a round may end before all of them have failed.
+    What is under way counts, so that a round may end before all of them have failed: the rest is
+    there for whoever comes then.
     """
     assert [hear(process) for process in processes] == ["ready"] * PROCESSES
     for strategy in Strategy:
@@ -91,4 +92,4 @@ def test_no_more_fail_than_the_limit_says(processes: list[subprocess.Popen[str]]
         for _ in range(ROUNDS):
             failed += run_round(processes, f"{strategy} failures-{strategy} failures")
             assert failed <= 100
-        assert failed == 100
+        assert failed + run_round(processes, f"{strategy} failures-{strategy}") == 100

@@ -1,9 +1,12 @@
 """Expect a declared outcome while a real server is killed, stopped or restarted."""
 
 import asyncio
+import gc
 import signal
 import subprocess
+import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +14,13 @@ import pytest
 import redis
 
 from stockade.core import SystemClock
-from stockade.core.limits import LimitRule
+from stockade.core.limits import LimitRule, Strategy
 from stockade.errors import StoreError, UnavailableError
 from stockade.events import EventLog, MemorySink
 from stockade.rate_limiting import LimitRequest, LimitStore, RateLimitingSettings
+from stockade.rate_limiting.errors import UnreadableBucketError
 from stockade.storage import guarded_limit_store
-from stockade.storage.redis import RedisLimitStore
+from stockade.storage.redis import RedisLimitStore, pipeline
 from tests.servers import ServerUnavailableError
 from tests.servers.process import free_port
 from tests.servers.redis import answers, find_server
@@ -239,3 +243,192 @@ async def test_several_limits_are_one_round_trip(server: Server) -> None:
         after = client.info("commandstats")["cmdstat_evalsha"]["calls"]
     assert after - before == 1
     await store.close()
+
+
+async def test_a_spoiled_bucket_fails_alone(server: Server) -> None:
+    """Of requests that share a trip, one whose bucket holds something else fails by itself."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+    window = LimitRule(amount=5, window=3600, strategy=Strategy.FIXED_WINDOW)
+    with redis.Redis.from_url(server.url) as client:
+        client.lpush("stockade:limits:{list}x", "1")
+        client.set("stockade:limits:{text}x", "nonsense")
+        client.set("stockade:limits:{nan}x", "nan")
+        client.set("stockade:limits:{window}x", "1")
+    names = ["a", "list", "b", "text", "c", "nan", "d"]
+    requests = [[LimitRequest(f"{{{name}}}x", RULE)] for name in names]
+    requests.append([LimitRequest("{window}x", window)])
+    requests.append([LimitRequest("{e}x", window)])
+    # A good bucket beside a spoiled one is not charged.
+    requests.append([LimitRequest("{f}x", RULE), LimitRequest("{list}x", RULE)])
+    outcomes = await asyncio.gather(*map(store.acquire, requests), return_exceptions=True)
+    spoiled = [isinstance(outcome, UnreadableBucketError) for outcome in outcomes]
+    assert spoiled == [False, True, False, True, False, True, False, True, False, True]
+    for name in ("a", "b", "c", "d"):
+        assert (await store.acquire([LimitRequest(f"{{{name}}}x", RULE)]))[0].remaining == 3
+    assert (await store.acquire([LimitRequest("{f}x", RULE)]))[0].remaining == 4
+    await store.close()
+
+
+async def test_a_spoiled_bucket_does_not_put_the_store_out_of_work(server: Server) -> None:
+    """Whoever can spoil one key refuses one caller, with one event, and nobody else."""
+    setting = Setting(server, "closed")
+    with redis.Redis.from_url(server.url) as client:
+        client.lpush("stockade:limits:{bad}x", "1")
+    for _ in range(10):
+        with pytest.raises(UnavailableError):
+            await setting.passes("{bad}x")
+    assert await setting.passes("{good}x")
+    assert setting.names() == ["rate_limiting.bucket_unreadable"]
+    await setting.store.close()
+
+
+async def test_strategies_that_share_a_turn(server: Server) -> None:
+    """Requests of different strategies that come at once are one trip and get their own answers."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+    rules = [
+        LimitRule(amount=number + 2, window=3600, strategy=how)
+        for number, how in enumerate(Strategy)
+    ]
+    requests = [[LimitRequest(f"{{{rule.strategy}}}x", rule)] for rule in rules] * 2
+    answers = await asyncio.gather(*map(store.acquire, requests))
+    left = [state.remaining for (state,) in answers]
+    assert left == [rule.amount - 1 for rule in rules] + [rule.amount - 2 for rule in rules]
+    await store.close()
+
+
+async def test_a_process_that_is_held_up_counts_once(server: Server) -> None:
+    """A handler that blocks the loop for longer than the time limit costs nobody anything."""
+    setting = Setting(server, "closed", timeout=0.05)
+    await setting.passes("{warm}x")
+    outcomes = []
+    for _ in range(7):
+        asked = asyncio.ensure_future(setting.passes())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        time.sleep(0.2)  # noqa: ASYNC251 - a handler that blocks the loop
+        outcomes.append(await asked)
+    assert outcomes == [True] * 5 + [False] * 2
+    assert setting.names() == []
+    await setting.store.close()
+
+
+async def test_many_that_go_away_leave_nothing_behind(server: Server) -> None:
+    """Callers that are cancelled at any moment neither hold up nor disturb the others."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+    rule = LimitRule(amount=100_000, window=86_400)
+    passed = 0
+
+    async def stay(number: int) -> None:
+        nonlocal passed
+        for _ in range(20):
+            (state,) = await store.acquire([LimitRequest(f"{{stay {number}}}x", rule)])
+            passed += state.allowed
+
+    async def go(turns: int) -> None:
+        for _ in range(20):
+            asked = asyncio.ensure_future(store.acquire([LimitRequest("{go}x", rule)]))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+
+    await asyncio.gather(*map(stay, range(32)), *(go(number % 7) for number in range(32)))
+    assert passed == 32 * 20
+    for number in range(32):
+        (state,) = await store.acquire([LimitRequest(f"{{stay {number}}}x", rule)])
+        assert state.remaining == rule.amount - 21
+    await store.close()
+
+
+def test_loops_in_threads_share_a_store(server: Server) -> None:
+    """Several event loops count in one store at once, and together exactly."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+    rule = LimitRule(amount=100, window=86_400)
+    passed: list[int] = []
+
+    async def ask() -> int:
+        async def one() -> int:
+            return sum(
+                [(await store.acquire([LimitRequest("{a}x", rule)]))[0].allowed for _ in range(10)]
+            )
+
+        found = sum(await asyncio.gather(*(one() for _ in range(8))))
+        await store.give_back([])
+        return found
+
+    async def main() -> None:
+        passed.append(await ask())
+        await asyncio.sleep(0)
+
+    threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(4)]
+    with warnings.catch_warnings():
+        # A loop that ends without `close` leaves its connections to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        asyncio.run(store.close())
+        gc.collect()
+    assert sum(passed) == 100
+    assert len(passed) == 4
+
+
+def test_a_loop_that_ends_in_the_middle(server: Server) -> None:
+    """A loop that is closed with requests under way leaves the store usable in the next one."""
+    store = RedisLimitStore.from_url(server.url, timeout=5.0)
+
+    async def begin() -> None:
+        await store.ping()
+        server.stop_answering()
+        for number in range(100):
+            asyncio.ensure_future(store.acquire([LimitRequest(f"{{{number}}}x", RULE)]))  # noqa: RUF006 - nobody waits
+        await asyncio.sleep(0.02)
+
+    async def go_on() -> list[bool]:
+        asked = [LimitRequest("{next}x", RULE)]
+        found = [(await store.acquire(asked))[0].allowed for _ in range(6)]
+        await store.close()
+        return found
+
+    with warnings.catch_warnings():
+        # What the first loop has left open is the collector's.
+        warnings.simplefilter("ignore", ResourceWarning)
+        asyncio.run(begin())
+        server.answer_again()
+        assert asyncio.run(go_on()) == [True] * 5 + [False]
+        gc.collect()
+
+
+async def test_a_connection_that_was_closed_while_idle(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever closes idle connections refuses nobody."""
+    monkeypatch.setattr(pipeline, "_IDLE", 0.0)
+    setting = Setting(server, "closed")
+    assert await setting.passes()
+    with redis.Redis.from_url(server.url) as client:
+        for _ in range(3):
+            client.client_kill_filter(_type="normal", skipme=True)
+            # The end of the connection has come when the server has answered another one since.
+            for _ in range(2):
+                await asyncio.to_thread(client.ping)
+            outcomes = await asyncio.gather(*(setting.passes(f"{{{n}}}x") for n in range(20)))
+            assert outcomes == [True] * 20
+    assert setting.names() == []
+    await setting.store.close()
+
+
+async def test_what_fails_together_is_one_failure(server: Server) -> None:
+    """Many requests in one lost trip don't put the store out of work; several lost trips do."""
+    setting = Setting(server, "closed", timeout=0.1)
+    await setting.passes("{warm}x")
+    server.stop_answering()
+    asked = [asyncio.ensure_future(setting.passes(f"{{{n}}}x")) for n in range(20)]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(each) for each in outcomes} == {UnavailableError}
+    server.answer_again()
+    # The breaker opens after two failures, and this was one.
+    assert await setting.passes("{next}x")
+    assert setting.names() == ["rate_limiting.store_failed", "rate_limiting.store_recovered"]
+    await setting.store.close()

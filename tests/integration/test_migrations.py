@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from alembic import command
@@ -11,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, DateTime, TextClause, bindparam, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -39,7 +40,6 @@ TABLES = {
     "stockade_users",
     "stockade_tenants",
     "stockade_totp",
-    "stockade_used_challenges",
     "stockade_memberships",
 }
 
@@ -127,9 +127,7 @@ async def test_names_of_constraints_agree(engine: AsyncEngine) -> None:
             "pk_stockade_one_time_links",
             "uq_stockade_one_time_links_digest",
             "fk_stockade_one_time_links_user_id",
-            "fk_stockade_one_time_links_tenant_id",
             "ix_stockade_one_time_links_user_id",
-            "ix_stockade_one_time_links_tenant_id",
             "ix_stockade_one_time_links_expires_at",
         }
 
@@ -146,6 +144,100 @@ async def test_an_upgrade_can_be_taken_back(engine: AsyncEngine) -> None:
     assert await tables_of(engine) == {VERSION_TABLE}
     await upgrade_schema(engine)
     await check_schema(engine)
+
+
+_LINK: Final = (
+    "INSERT INTO stockade_one_time_links (purpose, subject, email, user_id, tenant_id, role,"
+    " digest, state, created_at, expires_at) VALUES (:purpose, :subject, :email, :user_id,"
+    " :tenant_id, :role, :digest, '', :created_at, :expires_at)"
+)
+_INVITATION: Final = (
+    "INSERT INTO stockade_invitations (id, tenant_id, email, role, digest, created_by, created_at,"
+    " expires_at) VALUES (:id, 'a', :email, 'admin', :digest, 'u', :created_at, :expires_at)"
+)
+
+
+async def test_open_invitations_are_carried_over(engine: AsyncEngine) -> None:
+    """Into one table, the newer of two; what is over stays behind, and other links stay links."""
+    await move(engine, "0010")
+    now = datetime.now(UTC)
+    hour = timedelta(hours=1)
+    moment = {"created_at": now - hour, "expires_at": now + hour}
+    link = {"purpose": "invitation", "user_id": "u", "tenant_id": "a", "role": "member", **moment}
+    links = [
+        {**link, "subject": "a one", "email": "one@x", "digest": "1"},
+        {**link, "subject": "a old", "email": "old@x", "digest": "2", "expires_at": now - hour},
+        {**link, "subject": "a newer", "email": "newer@x", "digest": "3", "created_at": now},
+        {**link, "subject": "a older", "email": "older@x", "digest": "4"},
+        {**link, "subject": "lost", "email": "lost@x", "digest": "5", "user_id": None},
+        {**link, "purpose": "register", "subject": "r", "email": "r@x", "digest": "6", "role": None}
+        | {"tenant_id": None, "user_id": None},
+    ]
+    kept = [
+        {"id": "n", "email": "newer@x", "digest": "7", **moment},
+        {"id": "o", "email": "older@x", "digest": "8", **moment, "created_at": now},
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO stockade_tenants (id, name) VALUES ('a', 'A')"))
+        await connection.execute(
+            text(
+                "INSERT INTO stockade_users"
+                " VALUES ('u', 'u@x', 'user', '', true, 0, '2026-01-01', true)"
+            )
+        )
+        for each in links:
+            await connection.execute(_typed(_LINK), each)
+        for each in kept:
+            await connection.execute(_typed(_INVITATION), each)
+        for table, digest in (("used_challenges", "c"), ("used_challenges", "b"), ("spent", "b")):
+            insert = f"INSERT INTO stockade_{table} VALUES ('{digest}', :expires_at)"  # noqa: S608 - a test
+            await connection.execute(_typed(insert), {"expires_at": now + hour})
+    await upgrade_schema(engine)
+    found = (
+        "SELECT email, digest, role, mailed, created_by FROM stockade_invitations ORDER BY email"
+    )
+    async with engine.connect() as connection:
+        rows = [tuple(row) for row in await connection.execute(text(found))]
+        left = (await connection.execute(text("SELECT digest FROM stockade_one_time_links"))).all()
+        spent = await connection.execute(text("SELECT digest FROM stockade_spent ORDER BY digest"))
+        assert [row.digest for row in spent] == ["b", "c"]
+    assert rows == [
+        ("newer@x", "3", "member", True, "u"),
+        ("older@x", "8", "admin", False, "u"),
+        ("one@x", "1", "member", True, "u"),
+    ]
+    assert [row.digest for row in left] == ["6"]
+    await move(engine, "0010")
+    async with engine.connect() as connection:
+        count = "SELECT count(*) FROM stockade_invitations"
+        assert await connection.scalar(text(count)) == 3
+        used = "SELECT count(*) FROM stockade_used_challenges"
+        assert await connection.scalar(text(used)) == 2
+        count = "SELECT count(*) FROM stockade_one_time_links WHERE tenant_id IS NULL"
+        assert await connection.scalar(text(count)) == 1
+    await upgrade_schema(engine)
+    async with engine.connect() as connection:
+        count = "SELECT count(*) FROM stockade_invitations"
+        assert await connection.scalar(text(count)) == 3
+
+
+def _typed(statement: str) -> TextClause:
+    names = [name for name in ("created_at", "expires_at") if f":{name}" in statement]
+    moments = [bindparam(name, type_=DateTime(timezone=True)) for name in names]
+    return text(statement).bindparams(*moments)
+
+
+async def move(engine: AsyncEngine, version: str) -> None:
+    """Go to a version, up or down."""
+
+    def run(connection: Connection) -> None:
+        config = migrate_module._make_config(connection)
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        way = command.upgrade if context.get_current_revision() is None else command.downgrade
+        way(config, version)
+
+    async with engine.begin() as connection:
+        await connection.run_sync(run)
 
 
 async def test_processes_may_upgrade_at_once(url: str) -> None:

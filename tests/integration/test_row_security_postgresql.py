@@ -28,7 +28,13 @@ from stockade.core import SystemClock, TenantId
 from stockade.errors import ConfigurationError
 from stockade.events import EventLog, MemorySink
 from stockade.storage.sql.row_security import find_head, write_file
-from stockade.tenancy import Isolation, OpaqueSQLError, TenancyError, TenancySettings
+from stockade.tenancy import (
+    CrossTenantError,
+    Isolation,
+    OpaqueSQLError,
+    TenancyError,
+    TenancySettings,
+)
 from stockade.tenancy.migration import write_migration
 from stockade.tenancy.row_security import POLICY, write_policies
 from stockade.tenancy.transactions import TenantTransaction
@@ -36,7 +42,7 @@ from stockade.testing import assert_isolated, assert_isolated_async
 from tests.integration.demo_server import ROOT, demo_environment
 from tests.servers import PostgresDatabase
 from tests.unit.tenancy.attacks import ATTACKS, Attack
-from tests.unit.tenancy.models import FOREIGN, OWN, Base, Note, Tag, foreign_state, seed
+from tests.unit.tenancy.models import FOREIGN, OWN, Base, Comment, Note, Tag, foreign_state, seed
 
 pytestmark = pytest.mark.postgres
 
@@ -360,9 +366,53 @@ def test_text_can_not_cross(walled: Walled) -> None:
             f"INSERT INTO note_tag VALUES ({ids['own_child']}, {ids['foreign_tag']})",
             f"UPDATE reaction SET comment_id = {ids['foreign_comment']}",
         ):
-            with factory(OWN) as session, pytest.raises(DBAPIError):
+            with factory(OWN) as session, pytest.raises(CrossTenantError) as caught:
                 session.execute(text(statement))
+            assert caught.value.reason == "tenancy.row_security"
+            assert "tenant-foreign" not in str(caught.value)
     assert walled.foreign_state() == before
+
+
+async def test_policies_refuse_through_asyncpg(walled: Walled, asynchronous: AsyncEngine) -> None:
+    """The refusal of a policy is one of ours; a missing grant, of the same code, is none."""
+    isolation = walled.isolate("raw_sql")
+    isolation.install(asynchronous)
+    factory = isolation.session_factory(asynchronous)
+    async with factory(OWN) as session:
+        with pytest.raises(CrossTenantError):
+            await session.execute(
+                text("INSERT INTO tag (name, tenant_id) VALUES ('x', 'tenant-foreign')")
+            )
+        await session.rollback()
+        with pytest.raises(DBAPIError) as caught:
+            await session.execute(text("SELECT rolpassword FROM pg_authid"))
+        assert "row-level" not in str(caught.value)
+        await session.rollback()
+        assert await session.scalar(select(func.count()).select_from(Tag)) is not None
+
+
+def test_reference_that_vanishes_meanwhile(walled: Walled) -> None:
+    """What another transaction deletes between our look-up and the write is a refusal, no fault."""
+    ids = walled.refill()
+    with walled.engine() as engine:
+        isolation = walled.isolate("on")
+        isolation.install(engine)
+
+        @event.listens_for(engine, "before_cursor_execute")
+        def delete_first(*arguments: Any) -> None:  # noqa: ANN401 - the signature of the event
+            if str(arguments[2]).startswith("INSERT INTO comment"):
+                walled.execute(f"DELETE FROM note WHERE id = {free}")
+
+        with isolation.session_factory(engine)(OWN) as session:
+            note = Note(name="free", folder_id=ids["own_folder"])
+            session.add(note)
+            session.commit()
+            free = note.id
+            with pytest.raises(CrossTenantError) as caught:
+                session.execute(insert(Comment).values(name="x", note_id=free))
+            assert caught.value.reason == "tenancy.row_security"
+            session.rollback()
+            assert session.get(Note, free) is None
 
 
 @pytest.mark.parametrize("mode", ["on", "raw_sql"])

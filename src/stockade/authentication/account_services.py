@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from stockade.authentication.closing import AccountClosing
 from stockade.authentication.email_change import EmailChange
-from stockade.authentication.invitations import Invitations
 from stockade.authentication.one_time import OneTimeLinks
 from stockade.authentication.password_change import OwnPassword, PasswordChange
 from stockade.authentication.recovery import PasswordRecovery
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from stockade.authentication.hashers import PasswordHasher
     from stockade.authentication.interfaces import LinkStore, WritableAccountStore
     from stockade.authentication.new_passwords import NewPasswords
+    from stockade.authentication.other_ways import OtherWaysIn
     from stockade.authentication.passwords import HashingPool
     from stockade.authentication.post import Post
     from stockade.authentication.sessions import Sessions
@@ -38,6 +38,7 @@ class AccountParts:
         pool: Runs that off the event loop.
         passwords: Checks and hashes new passwords.
         throttle: Counts guesses; None where limits are off.
+        others: What else lets somebody in.
         post: Sends mails.
     """
 
@@ -48,6 +49,7 @@ class AccountParts:
     pool: HashingPool
     passwords: NewPasswords
     throttle: SignInThrottle | None
+    others: OtherWaysIn
     post: Post
 
 
@@ -59,7 +61,6 @@ class AccountServices:
         recovery: Gives new passwords to those who have lost theirs.
         change: Changes passwords.
         registration: Makes accounts.
-        invitations: Lets people into tenants.
         email_change: Changes addresses.
         closing: Deactivates and deletes accounts.
         sessions: Begins the session after a change.
@@ -68,7 +69,6 @@ class AccountServices:
     recovery: PasswordRecovery
     change: PasswordChange
     registration: Registration
-    invitations: Invitations
     email_change: EmailChange
     closing: AccountClosing
     sessions: Sessions
@@ -94,16 +94,19 @@ def make_account_services(
             links,
             sessions=sessions,
             passwords=passwords,
+            others=parts.others,
             post=post,
             settings=settings,
         ),
         change=PasswordChange(
-            parts.accounts, own, passwords=passwords, sessions=sessions, post=post
+            parts.accounts,
+            own,
+            passwords=passwords,
+            sessions=sessions,
+            others=parts.others,
+            post=post,
         ),
         registration=Registration(
-            parts.accounts, links, passwords=passwords, post=post, settings=settings
-        ),
-        invitations=Invitations(
             parts.accounts, links, passwords=passwords, post=post, settings=settings
         ),
         email_change=EmailChange(

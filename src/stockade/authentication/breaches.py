@@ -8,16 +8,15 @@ Source: NIST SP 800-63B-4, section 3.1.1.2; ASVS 5.0 V6.2.12; the range protocol
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
 import re
-import ssl
 import unicodedata
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from stockade.authentication.errors import BreachCheckError
+from stockade.authentication.errors import BreachCheckError, IssuerError
+from stockade.authentication.http_reader import HTTPReader
 from stockade.authentication.policy import PasswordProblem, PasswordRule
 from stockade.errors import ConfigurationError, UnavailableError
 
@@ -28,15 +27,12 @@ if TYPE_CHECKING:
 
 # A range of Pwned Passwords has about 100 KB.
 LARGEST_RANGE: Final = 1_048_576
-_OK: Final = 200
 _PREFIX: Final = 5
-_HEADERS: Final = {
-    "accept": "text/plain",
-    # No coding, so that nothing small becomes large.
-    "accept-encoding": "identity",
-    "add-padding": "true",
-    "user-agent": "stockade",
-}
+_HEADERS: Final = {"accept": "text/plain", "add-padding": "true", "user-agent": "stockade"}
+_NEED: Final = (
+    "the check for stolen passwords needs an HTTP client: install stockade[oidc], or take"
+    " STOCKADE_AUTHENTICATION__BREACH_CHECK away"
+)
 # The rest of a digest and how often it was seen; 0 is padding. Tolerant of nothing else: a page of
 # a proxy is no answer, and must not look like one without the password.
 _LINE: Final = re.compile(rb"([0-9A-F]{35}):([0-9]{1,12})")
@@ -69,19 +65,9 @@ class RangeBreachChecker:
     """
 
     def __init__(self, url: str, *, timeout: timedelta) -> None:
-        try:
-            import httpx2  # noqa: PLC0415 - an extra, imported where it is needed
-        except ImportError:
-            message = (
-                "the check for stolen passwords needs an HTTP client: install stockade[oidc], or"
-                " take STOCKADE_AUTHENTICATION__BREACH_CHECK away"
-            )
-            raise ConfigurationError(message) from None
-        self._httpx = httpx2
+        self._reader = HTTPReader(need=_NEED, largest=LARGEST_RANGE)
         self._url = url.rstrip("/")
         self._seconds = timeout.total_seconds()
-        # The machine's own certificate authorities, read once.
-        self._context = ssl.create_default_context()
 
     async def count(self, password: str) -> int:
         """Return how often a password was seen in stolen data.
@@ -90,32 +76,13 @@ class RangeBreachChecker:
             BreachCheckError: The service does not answer, or with something else than a range.
         """
         digest = digest_of(password)
+        url = f"{self._url}/{digest[:_PREFIX]}"
         try:
-            # The client's own limits are for each step; a slow sender has many.
-            async with asyncio.timeout(self._seconds):
-                answer = await self._read(digest[:_PREFIX])
-        except (self._httpx.HTTPError, self._httpx.InvalidURL, OSError) as error:
+            answer = await self._reader.read(url, seconds=self._seconds, headers=_HEADERS)
+        except IssuerError as error:
             # Without its cause, which names the address and with it the five digits.
-            raise BreachCheckError(f"no answer ({type(error).__name__})") from None
+            raise BreachCheckError(str(error)) from None
         return read_range(answer).get(digest[_PREFIX:].encode(), 0)
-
-    async def _read(self, prefix: str) -> bytes:
-        # A client for each question: they are rare, and so no connection outlives the application.
-        client = self._httpx.AsyncClient(
-            verify=self._context, trust_env=False, follow_redirects=False, timeout=None
-        )
-        url = f"{self._url}/{prefix}"
-        async with client, client.stream("GET", url, headers=_HEADERS) as response:
-            if response.status_code != _OK:
-                raise BreachCheckError(f"status {response.status_code}")
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise BreachCheckError("an answer in a coding that was not asked for")
-            answer = bytearray()
-            async for part in response.aiter_raw():
-                answer += part
-                if len(answer) > LARGEST_RANGE:
-                    raise BreachCheckError("an answer that is too large")
-            return bytes(answer)
 
 
 class BreachCheck:

@@ -74,7 +74,7 @@ class ProviderAwayError(UnavailableError):
 
 
 class LastWayInError(ForbiddenError):
-    """Without this identity nobody could sign in to the account any longer."""
+    """Without this identity or passkey nobody could sign in to the account any longer."""
 
     code = "last_way_in"
 

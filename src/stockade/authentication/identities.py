@@ -18,11 +18,12 @@ from stockade.authentication.errors import (
     ProviderRefusedError,
     UnknownIdentityError,
 )
-from stockade.authentication.models import Identity, Newcomer
+from stockade.authentication.models import Identity, Newcomer, Removal
 from stockade.core.identity import UserId
 from stockade.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from stockade.authentication.id_tokens import ProvenIdentity
@@ -52,6 +53,7 @@ class Identities:
         store: Where they live.
         accounts: Where accounts live.
         newcomers: Says where new accounts belong; without one they have no tenant.
+        issuers: The providers that somebody can sign in at.
         clock: Source of time.
     """
 
@@ -61,11 +63,13 @@ class Identities:
         accounts: AccountStore,
         *,
         newcomers: NewcomerPolicy | None,
+        issuers: Collection[str],
         clock: Clock,
     ) -> None:
         self._store = store
         self._accounts = accounts
         self._newcomers = newcomers
+        self._issuers = issuers
         self._clock = clock
 
     async def sign_in(
@@ -155,18 +159,18 @@ class Identities:
 
         Raises:
             NotFoundError: The account has no such identity.
-            LastWayInError: The account has no password and no other identity.
+            LastWayInError: The account has no password, no passkey and no other identity.
             StoreError: A store is away.
         """
         own = await self._store.list_of(user_id)
         identity = next((each for each in own if each.identity_id == identity_id), None)
-        account = await self._accounts.find_by_id(user_id, None)
-        if identity is None or account is None:
+        if identity is None:
             raise NotFoundError(reason="authentication.identity_not_found")
-        keep = 0 if account.password_hash else 1
-        if not await self._store.remove(user_id, identity_id, keep=keep):
-            # Or another request has taken it off meanwhile, which comes to the same.
+        outcome = await self._store.remove(user_id, identity_id, issuers=self._issuers)
+        if outcome is Removal.LAST:
             raise LastWayInError(reason="authentication.last_way_in")
+        if outcome is Removal.UNKNOWN:
+            raise NotFoundError(reason="authentication.identity_not_found")
         return identity
 
 

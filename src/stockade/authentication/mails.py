@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stockade.core.mail import Message
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_LONGEST_TENANT: Final = 60
 # Marks of programs, the more telling first: most of them claim to be some of the others as well.
 _BROWSERS: Final = (
     ("Edg", "Edge"),
@@ -60,11 +64,23 @@ class AccountMails:
         )
         return Message(to=to, subject=f"A new password for {self.site}", text=text)
 
-    def password_changed(self, to: str) -> Message:
-        """Tell the owner that there is a new password."""
+    def password_changed(self, to: str, others: Sequence[str] = ()) -> Message:
+        """Tell the owner that there is a new password.
+
+        Args:
+            to: The owner.
+            others: What else lets somebody in to the account, in words of our own.
+        """
+        left = ""
+        if others:
+            left = (
+                "What else lets somebody in to your account, and still does: "
+                f"{', '.join(others)}. Take off what is not yours.\n\n"
+            )
         text = (
             f"Your password at {self.site} has just been changed, and every device but the one "
             "that it was changed on has been signed out.\n\n"
+            f"{left}"
             "If it was not you, ask for a new password at once:\n\n"
             f"{self._pages}/forgot-password\n"
         )
@@ -159,12 +175,22 @@ class AccountMails:
         )
         return Message(to=to, subject=f"A new device at {self.site}", text=text)
 
-    def invite(self, to: str, token: str, *, lifetime: timedelta) -> Message:
-        """Give somebody a way into a tenant."""
+    def invite(self, to: str, token: str, *, tenant: str, lifetime: timedelta) -> Message:
+        """Give somebody a way into a tenant.
+
+        Args:
+            to: Whom it is for.
+            token: Of the invitation.
+            tenant: What people call the tenant; untrusted.
+            lifetime: How long it holds.
+        """
+        named = name_tenant(tenant)
+        whereto = f"{named} at {self.site}" if named else self.site
         text = (
-            f"You are invited to {self.site}.\n\nAccept within {say(lifetime)}:\n\n"
+            f"You are invited to {whereto}.\n\nAccept within {say(lifetime)}:\n\n"
             f"{self.link('invitation', token)}\n\n"
-            "The link works once. If you expect no invitation, there is nothing to do.\n"
+            "The link works once, and for this address alone. If you expect no invitation, there "
+            "is nothing to do.\n"
         )
         return Message(to=to, subject=f"An invitation to {self.site}", text=text)
 
@@ -177,6 +203,18 @@ class AccountMails:
         """Tell the owner that the account is gone."""
         text = f"Your account at {self.site} was deleted.\n"
         return Message(to=to, subject=f"Your account at {self.site} is gone", text=text)
+
+
+def name_tenant(name: str) -> str:
+    """Name a tenant in a mail: with letters, digits and spaces, and nothing a program makes a link.
+
+    Whoever may make a tenant must not write mails of ours. A name that has no letter is empty.
+
+    >>> name_tenant("Acme & Sons"), name_tenant("Win at https://evil.example/x")
+    ('Acme Sons', 'Win at https evil example x')
+    """
+    kept = "".join(letter if letter.isalnum() else " " for letter in name)
+    return " ".join(kept.split())[:_LONGEST_TENANT].rstrip()
 
 
 def name_device(device: str) -> str:

@@ -44,6 +44,11 @@ class Account:
     roles: frozenset[str]
     email_verified: bool = True
 
+    @property
+    def has_password(self) -> bool:
+        """Whether somebody can sign in with a password; Django marks what is none with ``!``."""
+        return self.password_hash[:1] not in {"", "!"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
@@ -239,11 +244,10 @@ class StoredLink:
     Args:
         purpose: What it is for.
         email: The address that it is about.
-        user_id: Whose it is, or who invites; None where there is no account yet.
+        user_id: Whose it is; None where there is no account yet.
         state: Digest of what must not have changed when it is used.
         created_at: When it was made.
         expires_at: When it ends.
-        membership: The tenant that it leads into, and the role there.
     """
 
     purpose: str
@@ -252,13 +256,10 @@ class StoredLink:
     state: str = field(repr=False)
     created_at: datetime
     expires_at: datetime
-    membership: tuple[TenantId, str] | None = None
 
     @property
     def subject(self) -> str:
-        """What has one link for each purpose: an account, an address, or an address in a tenant."""
-        if self.membership is not None:
-            return f"{self.membership[0]} {self.email}"
+        """What has one link for each purpose: an account, or an address."""
         return self.email if self.user_id is None else self.user_id
 
 
@@ -346,6 +347,26 @@ class Passkey:
     name: str
     created_at: datetime
     last_used_at: datetime | None = None
+
+
+class Removal(StrEnum):
+    """What became of taking a way in off an account."""
+
+    DONE = "done"
+    UNKNOWN = "unknown"
+    """The account has no such one."""
+    LAST = "last"
+    """Without it nobody could sign in to the account any longer."""
+
+
+class Closing(StrEnum):
+    """What became of switching an account off or deleting it."""
+
+    DONE = "done"
+    UNKNOWN = "unknown"
+    """There is no such account."""
+    LAST_OWNER = "last_owner"
+    """It is the last active owner of a tenant that stays."""
 
 
 class Sighting(StrEnum):

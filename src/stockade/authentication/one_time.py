@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from stockade.authentication.interfaces import LinkStore
     from stockade.authentication.models import Account
     from stockade.core.clock import Clock
-    from stockade.core.identity import TenantId, UserId
     from stockade.crypto import KeyRing
 
 PREFIX: Final = "stkl_"
@@ -43,7 +42,6 @@ class LinkPurpose(StrEnum):
     RESET_PASSWORD = "reset-password"  # noqa: S105 - the name of a purpose
     ALLOW_EMAIL = "allow-email"
     CONFIRM_EMAIL = "confirm-email"
-    INVITATION = "invitation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +79,6 @@ class OneTimeLinks:
         account: Account | None,
         *,
         lifetime: timedelta,
-        membership: tuple[TenantId, str] | None = None,
-        inviter: UserId | None = None,
     ) -> str:
         """Make a link, which ends the one before it, and return its token; a secret.
 
@@ -91,8 +87,6 @@ class OneTimeLinks:
             email: The address that it is about.
             account: Whose it is; None where there is no account yet.
             lifetime: How long it holds.
-            membership: The tenant that it leads into, and the role there.
-            inviter: Who gives the role.
 
         Raises:
             StoreError: The links are away.
@@ -102,11 +96,10 @@ class OneTimeLinks:
         link = StoredLink(
             purpose=purpose,
             email=email,
-            user_id=inviter if account is None else account.user_id,
+            user_id=None if account is None else account.user_id,
             state=self._states(account)[0],
             created_at=now,
             expires_at=now + lifetime,
-            membership=membership,
         )
         await self._store.put(link, digest=self._digests(purpose, token)[0], now=now)
         return token

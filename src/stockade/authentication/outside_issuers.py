@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from stockade.authentication.authenticator import BearerAuthenticator
-    from stockade.authentication.discovery import DocumentReader
+    from stockade.authentication.http_reader import DocumentReader
     from stockade.authentication.issuer_settings import IssuerSettings
     from stockade.authentication.jws import CompactJWS
     from stockade.authentication.settings import AuthenticationSettings

@@ -18,12 +18,15 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from stockade.authentication.errors import InvalidPasskeyError
-from stockade.authentication.models import Passkey
+from stockade.authentication.errors import InvalidPasskeyError, LastWayInError
+from stockade.authentication.models import Passkey, Removal
 from stockade.authentication.webauthn_checks import make_webauthn_checks
+from stockade.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from stockade.authentication.interfaces import PasskeyStore
+    from collections.abc import Collection
+
+    from stockade.authentication.interfaces import PasskeyStore, SpentStore
     from stockade.authentication.models import Account
     from stockade.authentication.settings import AuthenticationSettings
     from stockade.authentication.webauthn_checks import WebAuthnChecks
@@ -106,15 +109,26 @@ class Passkeys:
 
     Args:
         store: Where they live.
+        spent: Where it is remembered which challenges were used.
+        issuers: The providers that somebody can sign in at.
         checks: Checks what browsers send.
         challenges: Makes and reads challenges.
         clock: Source of time.
     """
 
     def __init__(
-        self, store: PasskeyStore, *, checks: WebAuthnChecks, challenges: Challenges, clock: Clock
+        self,
+        store: PasskeyStore,
+        *,
+        spent: SpentStore,
+        issuers: Collection[str],
+        checks: WebAuthnChecks,
+        challenges: Challenges,
+        clock: Clock,
     ) -> None:
         self._store = store
+        self._spent = spent
+        self._issuers = issuers
         self._checks = checks
         self._challenges = challenges
         self._clock = clock
@@ -240,8 +254,8 @@ class Passkeys:
         return known
 
     async def _use_challenge(self, challenge: _Challenge) -> None:
-        fresh = await self._store.use_challenge(
-            challenge.digest, until=challenge.until + _LEEWAY, now=self._clock.now()
+        fresh = await self._spent.spend(
+            challenge.digest, now=self._clock.now(), until=challenge.until + _LEEWAY
         )
         if not fresh:
             raise InvalidPasskeyError(reason="authentication.passkey_replayed")
@@ -254,25 +268,51 @@ class Passkeys:
         """
         return await self._store.list_of(user_id)
 
-    async def remove(self, user_id: UserId, passkey_id: str) -> bool:
-        """Forget a passkey of an account; False where it has no such one.
+    async def remove(self, user_id: UserId, passkey_id: str) -> None:
+        """Forget a passkey of an account.
 
         Raises:
+            NotFoundError: The account has no such one.
+            LastWayInError: The account has no password, no identity and no other passkey.
             StoreError: The passkeys are away.
         """
-        return await self._store.remove(user_id, passkey_id)
+        outcome = await self._store.remove(user_id, passkey_id, issuers=self._issuers)
+        if outcome is Removal.LAST:
+            raise LastWayInError(reason="authentication.last_way_in")
+        if outcome is Removal.UNKNOWN:
+            raise NotFoundError(reason="authentication.passkey_unknown")
 
 
 def make_passkeys(
-    store: PasskeyStore, *, keys: KeyRing, settings: AuthenticationSettings, clock: Clock
+    store: PasskeyStore,
+    *,
+    spent: SpentStore,
+    issuers: Collection[str],
+    keys: KeyRing,
+    settings: AuthenticationSettings,
+    clock: Clock,
 ) -> Passkeys:
     """Build the service of passkeys.
+
+    Args:
+        store: Where they live.
+        spent: Where it is remembered which challenges were used.
+        issuers: The providers that somebody can sign in at.
+        keys: Secrets of the application.
+        settings: The domain.
+        clock: Source of time.
 
     Raises:
         ConfigurationError: The settings name no domain, or the library is not installed.
     """
-    checks = make_webauthn_checks(settings)
-    return Passkeys(store, checks=checks, challenges=Challenges(keys, clock), clock=clock)
+    return Passkeys(
+        store,
+        spent=spent,
+        issuers=issuers,
+        checks=make_webauthn_checks(settings),
+        challenges=Challenges(keys, clock),
+        clock=clock,
+    )
 
 
 def _mac(key: bytes, body: bytes, purpose: Purpose, user_id: UserId | None) -> bytes:

@@ -19,7 +19,7 @@ from stockade.authentication.jws import read_object
 from stockade.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from stockade.authentication.discovery import DocumentReader
+    from stockade.authentication.http_reader import DocumentReader
     from stockade.authentication.provider_settings import ProviderSettings
     from stockade.core.clock import Clock
     from stockade.events import EventLog

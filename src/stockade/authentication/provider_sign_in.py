@@ -12,9 +12,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from stockade.authentication.errors import ProviderCancelledError, ProviderRefusedError
-from stockade.authentication.sealing import Sealer, SealError
 from stockade.authentication.sign_in_flows import LIFETIME, Flow, LinkTarget, challenge_of
 from stockade.core.identity import UserId
+from stockade.crypto.sealing import SealError, SealExpiredError, TimedSealer
 from stockade.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class ExchangeCodes:
     """
 
     def __init__(self, keys: KeyRing, *, clock: Clock) -> None:
-        self._sealer = Sealer(keys, "oidc/exchange", clock=clock)
+        self._sealer = TimedSealer(keys, "oidc/exchange", clock=clock)
 
     def issue(self, signed_in: SignedIn, challenge: str) -> str:
         """Return a code."""
@@ -293,9 +293,9 @@ class ExchangeCodes:
         """
         try:
             values = self._sealer.open(code)
-        except SealError as error:
-            if error.expired:
-                raise ProviderRefusedError(reason="authentication.exchange_code_expired") from None
+        except SealExpiredError:
+            raise ProviderRefusedError(reason="authentication.exchange_code_expired") from None
+        except SealError:
             raise ProviderRefusedError(reason="authentication.exchange_code_unknown") from None
         if not hmac.compare_digest(challenge_of(verifier), values["challenge"]):
             raise ProviderRefusedError(reason="authentication.exchange_verifier")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stockade.authentication.identities import NewcomerPolicy
-    from stockade.authentication.interfaces import AccountStore, ProviderStore
+    from stockade.authentication.interfaces import AccountStore, IdentityStore, SpentStore
     from stockade.authentication.providers import Provider
     from stockade.authentication.sessions import Sessions
     from stockade.core.clock import Clock
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 def make_provider_sign_in(
     providers: Mapping[str, Provider],
-    store: ProviderStore,
+    store: IdentityStore,
     *,
+    spent: SpentStore,
     accounts: AccountStore,
     newcomers: NewcomerPolicy | None,
     sessions: Sessions,
@@ -34,6 +35,7 @@ def make_provider_sign_in(
     Args:
         providers: The providers, by their names in the settings.
         store: Where identities live.
+        spent: Where it is remembered what was used up.
         accounts: Where accounts live.
         newcomers: Says where new accounts belong.
         sessions: Knows which sessions go on.
@@ -42,8 +44,14 @@ def make_provider_sign_in(
     """
     return ProviderSignIn(
         providers,
-        identities=Identities(store, accounts, newcomers=newcomers, clock=clock),
-        spent=store,
+        identities=Identities(
+            store,
+            accounts,
+            newcomers=newcomers,
+            issuers=frozenset(each.settings.issuer for each in providers.values()),
+            clock=clock,
+        ),
+        spent=spent,
         flows=Flows(keys, clock=clock),
         codes=ExchangeCodes(keys, clock=clock),
         sessions=sessions,

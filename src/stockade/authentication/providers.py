@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 
 from stockade.authentication.algorithms import Algorithm, UnusableKeyError
 from stockade.authentication.client_proofs import ClientProof
-from stockade.authentication.discovery import DocumentReader
 from stockade.authentication.errors import (
     InvalidTokenError,
     IssuerError,
     ProviderAwayError,
     ProviderRefusedError,
 )
+from stockade.authentication.http_reader import DocumentReader
 from stockade.authentication.id_tokens import Expectation, IDTokenVerifier
 from stockade.authentication.issuer_keys import IssuerKeys
 from stockade.authentication.jwks import read_key_set

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from stockade.authentication.interfaces import WritableAccountStore
     from stockade.authentication.new_passwords import NewPasswords
     from stockade.authentication.one_time import OneTimeLinks
+    from stockade.authentication.other_ways import OtherWaysIn
     from stockade.authentication.post import Post
     from stockade.authentication.sessions import Sessions
     from stockade.authentication.settings import AuthenticationSettings
+    from stockade.core.identity import UserId
 
 _RESET = LinkPurpose.RESET_PASSWORD
 
@@ -34,6 +36,7 @@ class PasswordRecovery:
         links: Makes links and uses them up.
         sessions: Ends sessions.
         passwords: Checks and hashes new passwords.
+        others: What else lets somebody in.
         post: Sends mails.
         settings: How long a link holds.
     """
@@ -45,6 +48,7 @@ class PasswordRecovery:
         *,
         sessions: Sessions,
         passwords: NewPasswords,
+        others: OtherWaysIn,
         post: Post,
         settings: AuthenticationSettings,
     ) -> None:
@@ -52,6 +56,7 @@ class PasswordRecovery:
         self._links = links
         self._sessions = sessions
         self._passwords = passwords
+        self._others = others
         self._post = post
         self._lifetime = settings.reset_link_lifetime
 
@@ -83,9 +88,8 @@ class PasswordRecovery:
             refusal = "authentication.unknown_account"
         elif not account.active:
             refusal = "authentication.account_inactive"
-        elif not account.password_hash or account.password_hash.startswith("!"):
-            # It signs in elsewhere, or Django has marked it so: a mailbox must not become a second
-            # way in.
+        elif account.password_hash.startswith("!"):
+            # Django has marked it as one that must have no password.
             refusal = "authentication.account_without_password"
         events, name = self._post.events, "authentication.reset_asked"
         if account is None or refusal is not None:
@@ -97,7 +101,14 @@ class PasswordRecovery:
         await self._post.mailer.send(message)
         events.emit(name, scope=scope, details={"user_id": account.user_id})
 
-    async def reset(self, token: str, password: str, *, scope: Mapping[str, Any] | None) -> None:
+    async def reset(
+        self,
+        token: str,
+        password: str,
+        *,
+        keep_identities: bool = True,
+        scope: Mapping[str, Any] | None,
+    ) -> None:
         """Put a new password in place, and end every session of the account.
 
         The link is used up only once the password is one that may be chosen.
@@ -105,6 +116,8 @@ class PasswordRecovery:
         Args:
             token: Of a link; untrusted.
             password: As it was submitted; untrusted.
+            keep_identities: Whether identities at providers stay linked. Whoever has taken the
+                account over may have linked one of their own.
             scope: ASGI scope of the request.
 
         Raises:
@@ -125,12 +138,25 @@ class PasswordRecovery:
         if not await self._accounts.set_password(user_id, epoch=epoch, new=hashed):
             raise InvalidLinkError(reason="authentication.link_outdated")
         # First what must not be lost if a store fails after this.
-        self._post.notify(self._post.mails.password_changed(account.email), scope=scope)
         self._post.events.emit(
             "authentication.password_changed",
             scope=scope,
             reason="authentication.password_reset",
             details={"user_id": user_id},
         )
+        if not keep_identities:
+            await self._end_identities(user_id, scope)
+        others = await self._others.describe(user_id)
+        self._post.notify(self._post.mails.password_changed(account.email, others), scope=scope)
         await self._accounts.mark_verified(user_id, email=account.email)
         await self._sessions.end_all(user_id)
+
+    async def _end_identities(self, user_id: UserId, scope: Mapping[str, Any] | None) -> None:
+        ended = await self._others.end_identities(user_id)
+        if ended:
+            self._post.events.emit(
+                "authentication.identity_changed",
+                scope=scope,
+                reason="authentication.identities_ended",
+                details={"user_id": user_id, "identities": str(ended)},
+            )

@@ -17,8 +17,8 @@ from stockade.authentication.routes_sessions import (
     answer_grant,
     client_of,
 )
-from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.dependencies import current_principal
+from stockade.core.fields import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.identity import Principal
 from stockade.errors import FactorRequiredError
 from stockade.events import event_name_for

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from stockade.authentication.routes_passwords import LinkToken, SubmittedPassword
-from stockade.authentication.routes_registration import NewAddress
 from stockade.authentication.routes_sessions import NO_STORE, client_of
 from stockade.core.dependencies import CurrentPrincipal, current_principal
-from stockade.core.identity import Principal
+from stockade.core.fields import LinkToken, NewAddress, SubmittedPassword
+from stockade.core.identity import Principal, TenantId
 from stockade.core.policy import Policy
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ _fresh_principal = CurrentPrincipal(
 )
 _Caller = Annotated[Principal, Depends(current_principal)]
 _FreshCaller = Annotated[Principal, Depends(_fresh_principal)]
+_Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=36)]
+_Tenants = Annotated[tuple[_Id, ...], Query(max_length=100)]
 
 
 class EmailChangeRequest(BaseModel):
@@ -94,9 +95,10 @@ def make_account_router(
         return Response(status_code=204, headers=NO_STORE)
 
     @router.delete("/account", name="stockade:account-delete", status_code=204)
-    async def delete(request: Request, caller: _FreshCaller) -> Response:
-        """Delete the own account."""
-        await services().closing.delete(caller, scope=request.scope)
+    async def delete(request: Request, caller: _FreshCaller, tenant: _Tenants = ()) -> Response:
+        """Delete the own account, and the named tenants that nobody else owns."""
+        tenants = frozenset(TenantId(each) for each in tenant)
+        await services().closing.delete(caller, tenants=tenants, scope=request.scope)
         return Response(status_code=204, headers=NO_STORE)
 
     return router

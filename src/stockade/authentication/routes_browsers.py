@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from stockade.authentication.browsers import origin_of
 from stockade.authentication.errors import InvalidCredentialsError, InvalidTokenError
 from stockade.authentication.routes_sessions import NO_STORE, WITHOUT_FACTOR, client_of
-from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.dependencies import current_principal
 from stockade.core.exchange import SESSION_COOKIE, BrowserRequest, require_exchange
+from stockade.core.fields import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.identity import Principal
 from stockade.errors import NotFoundError
 

@@ -28,7 +28,6 @@ from stockade.authentication.routes_sessions import (
 )
 from stockade.core.dependencies import current_principal
 from stockade.core.identity import Factor, Principal
-from stockade.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,8 +165,7 @@ def make_passkeys_router(
     async def remove(request: Request, passkey_id: UUID, caller: FactorCaller) -> Response:
         """Remove a passkey, and end all other sessions of the caller."""
         account = await flow.load(caller)
-        if not await passkeys().remove(account.user_id, str(passkey_id)):
-            raise NotFoundError(reason="authentication.passkey_unknown")
+        await passkeys().remove(account.user_id, str(passkey_id))
         await services().factors.forget_codes(account.user_id)
         # The session must not go on as if the account still had the factor.
         outcome = await flow.change(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,19 +15,25 @@ from stockade.authentication.routes_sessions import (
     answer_grant,
     client_of,
 )
-from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
-from stockade.core.dependencies import current_principal
+from stockade.core.dependencies import CurrentPrincipal, current_principal
+from stockade.core.fields import MAXIMUM_EMAIL, LinkToken, SubmittedPassword
 from stockade.core.identity import AuthenticationMethod, Principal
+from stockade.core.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stockade.authentication.account_services import AccountServices
+    from stockade.authentication.models import Account
     from stockade.core.dependencies import PolicyMark
 
-LinkToken = Annotated[str, Field(min_length=1, max_length=64, repr=False)]
-SubmittedPassword = Annotated[str, Field(min_length=1, max_length=MAXIMUM_PASSWORD, repr=False)]
+# Whoever finds a browser open must not get a password of their own.
+_FRESH: Final = timedelta(minutes=15)
+_fresh_principal = CurrentPrincipal(
+    Policy(authenticated=True, step_up=_FRESH, origins=("a first password needs a fresh sign-in",))
+)
 _Caller = Annotated[Principal, Depends(current_principal)]
+_FreshCaller = Annotated[Principal, Depends(_fresh_principal)]
 
 
 class ForgottenPassword(BaseModel):
@@ -44,6 +51,20 @@ class NewPassword(BaseModel):
 
     token: LinkToken
     password: SubmittedPassword
+
+
+class ResetPassword(NewPassword):
+    """A new password, and whether identities at providers stay linked."""
+
+    keep_identities: bool = True
+
+
+class FirstPassword(BaseModel):
+    """The first password of an account."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    new_password: SubmittedPassword
 
 
 class ReplacedPassword(BaseModel):
@@ -78,9 +99,14 @@ def make_password_router(
     @router.post(
         "/reset", name="stockade:password-reset", status_code=204, dependencies=[open_policy]
     )
-    async def reset(request: Request, body: NewPassword) -> Response:
+    async def reset(request: Request, body: ResetPassword) -> Response:
         """Choose a new password with the token of a link; it ends every session."""
-        await services().recovery.reset(body.token, body.password, scope=request.scope)
+        await services().recovery.reset(
+            body.token,
+            body.password,
+            keep_identities=body.keep_identities,
+            scope=request.scope,
+        )
         return Response(status_code=204, headers=NO_STORE)
 
     @router.post(
@@ -100,8 +126,28 @@ def make_password_router(
             address=client.address,
             scope=request.scope,
         )
-        if caller.method is AuthenticationMethod.COOKIE:
-            return answer_session(*await found.sessions.begin_in_browser(account, client))
-        return answer_grant(await found.sessions.begin(account, client))
+        return await _begin(request, found, account, caller)
+
+    @router.post(
+        "/set",
+        name="stockade:password-set",
+        response_model=TokenAnswer,
+        responses={204: {"description": "The browser has the cookie of a new session."}},
+    )
+    async def set_first(request: Request, body: FirstPassword, caller: _FreshCaller) -> Response:
+        """Give an account without one its first password; every session ends but a new one."""
+        found = services()
+        account = await found.change.set_first(caller, body.new_password, scope=request.scope)
+        return await _begin(request, found, account, caller)
 
     return router
+
+
+async def _begin(
+    request: Request, services: AccountServices, account: Account, caller: Principal
+) -> Response:
+    """Answer with the session that takes the place of those that have ended."""
+    client = client_of(request)
+    if caller.method is AuthenticationMethod.COOKIE:
+        return answer_session(*await services.sessions.begin_in_browser(account, client))
+    return answer_grant(await services.sessions.begin(account, client))

@@ -20,7 +20,6 @@ from stockade.authentication.errors import (
 from stockade.authentication.provider_sign_in import ProviderAnswer
 from stockade.authentication.routes_browsers import write_session_cookie
 from stockade.authentication.routes_sessions import NO_STORE, TokenAnswer, answer_grant, client_of
-from stockade.authentication.sealing import LONGEST
 from stockade.authentication.sign_in_flows import (
     CHALLENGE,
     LONGEST_NEXT,
@@ -32,6 +31,7 @@ from stockade.core.dependencies import CurrentPrincipal, current_principal
 from stockade.core.exchange import require_exchange
 from stockade.core.identity import Factor, Principal
 from stockade.core.policy import Policy
+from stockade.crypto.sealing import LONGEST
 from stockade.errors import (
     DeniedError,
     FactorRequiredError,

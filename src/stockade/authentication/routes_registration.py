@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict
 
-from stockade.authentication.addresses import is_new_address
 from stockade.authentication.routes_passwords import NewPassword
 from stockade.authentication.routes_sessions import NO_STORE, client_of
-from stockade.authentication.sign_in import MAXIMUM_EMAIL
+from stockade.core.fields import NewAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stockade.authentication.account_services import AccountServices
     from stockade.core.dependencies import PolicyMark
-
-
-def _check_address(value: str) -> str:
-    if not is_new_address(value):
-        raise PydanticCustomError("email", "Value is not an e-mail address")
-    return value
-
-
-NewAddress = Annotated[
-    str, Field(min_length=3, max_length=MAXIMUM_EMAIL), AfterValidator(_check_address)
-]
 
 
 class RegistrationRequest(BaseModel):

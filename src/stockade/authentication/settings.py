@@ -135,7 +135,7 @@ class AuthenticationSettings(BaseModel):
         verified_email_required: Whether an account may sign in only after its address was shown to
             be its owner's, which a registration and a reset do.
         reset_link_lifetime: How long a link for a new password or a new address holds.
-        registration_link_lifetime: How long a link for a new account and an invitation hold.
+        registration_link_lifetime: How long a link for a new account holds.
         mails_per_address: Links that are mailed to one address in an hour.
         mails_per_client: Links that one client may ask for in an hour.
         leeway: Clock difference to other machines that is forgiven.

@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stockade.authentication.errors import InvalidCredentialsError, PasswordTooLongError
+from stockade.core.fields import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.errors import UnavailableError
 
 if TYPE_CHECKING:
     from stockade.authentication.interfaces import AccountStore
     from stockade.authentication.models import Account
     from stockade.authentication.passwords import HashingPool, PasswordHasher
-
-# Longer input can't belong to an account; it is cut off before any work (RFC 5321, section
-# 4.5.3.1.3).
-MAXIMUM_EMAIL = 254
-MAXIMUM_PASSWORD = 1024
 
 
 class PasswordSignIn:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stockade.authentication.errors import ProviderRefusedError
 from stockade.authentication.jws import encode_base64url
-from stockade.authentication.sealing import Sealer, SealError
 from stockade.core.identity import UserId
+from stockade.crypto.sealing import SealError, SealExpiredError, TimedSealer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,7 @@ class Flows:
     """
 
     def __init__(self, keys: KeyRing, *, clock: Clock) -> None:
-        self._sealer = Sealer(keys, "oidc/flow", clock=clock)
+        self._sealer = TimedSealer(keys, "oidc/flow", clock=clock)
 
     def write_cookie(self, flow: Flow) -> str:
         """Return the cookie that keeps a sign-in, as ``Set-Cookie`` has it."""
@@ -141,9 +141,9 @@ class Flows:
             raise ProviderRefusedError(reason="authentication.flow_unknown")
         try:
             flow = _read(self._sealer.open(cookies.get(_name_of(state), "")))
-        except SealError as error:
-            if error.expired:
-                raise ProviderRefusedError(reason="authentication.flow_expired") from None
+        except SealExpiredError:
+            raise ProviderRefusedError(reason="authentication.flow_expired") from None
+        except SealError:
             raise ProviderRefusedError(reason="authentication.flow_unknown") from None
         if not hmac.compare_digest(flow.state, state):
             raise ProviderRefusedError(reason="authentication.flow_unknown")

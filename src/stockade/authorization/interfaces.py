@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from stockade.authorization.models import (
+        Addition,
         Change,
         Invitation,
         IssuedInvitation,
         Member,
         Switched,
+        Taking,
         TenantMembership,
     )
     from stockade.core.identity import Principal, TenantId, UserId
@@ -41,6 +43,13 @@ class TenantStore(Protocol):
 
     async def list_of(self, user_id: UserId) -> list[TenantMembership]:
         """Return the tenants of an account.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def name_of(self, tenant_id: TenantId) -> str:
+        """Return what people call a tenant; empty where there is none.
 
         Raises:
             StoreError: The store is away.
@@ -82,11 +91,26 @@ class TenantStore(Protocol):
 class InvitationStore(Protocol):
     """Where invitations live, each with the digest of its token."""
 
-    async def add(self, invitation: Invitation, *, digest: str, most: int) -> bool:
+    async def add(
+        self, invitation: Invitation, *, digest: str, most: int, over: Collection[str]
+    ) -> Addition:
         """Keep an invitation in the place of the one for the same address and tenant.
 
+        Args:
+            invitation: The invitation.
+            digest: Digest of its token.
+            most: How many the tenant may have.
+            over: Roles of earlier ones that it may take the place of.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def renew(self, invitation: Invitation, *, digest: str, now: datetime) -> bool:
+        """Put another token in the place of an invitation's, and what else has changed.
+
         Returns:
-            False where the tenant has too many, or the address is a member's.
+            False where it is not there any longer, or over.
 
         Raises:
             StoreError: The store is away.
@@ -99,13 +123,6 @@ class InvitationStore(Protocol):
             StoreError: The store is away.
         """
 
-    async def find(self, digests: Sequence[str], *, now: datetime) -> Invitation | None:
-        """Return the invitation with one of these digests, if it holds.
-
-        Raises:
-            StoreError: The store is away.
-        """
-
     async def revoke(self, tenant_id: TenantId, invitation_id: str) -> bool:
         """Forget an invitation of a tenant; False where there is none.
 
@@ -113,16 +130,113 @@ class InvitationStore(Protocol):
             StoreError: The store is away.
         """
 
-    async def accept(self, invitation: Invitation, user_id: UserId, *, now: datetime) -> bool:
-        """Use an invitation up and make the account a member, in one atomic step.
 
-        Of any number of calls one comes through.
+class TakenInvitationStore(Protocol):
+    """Where invitations are taken: each by one call, in one atomic step.
 
-        Returns:
-            False where it was used, is over, or the account is a member already.
+    That whoever has sent it could still do so is decided in that step, so that no change of the
+    sender's role comes between.
+    """
+
+    async def find(self, digests: Sequence[str], *, now: datetime) -> Invitation | None:
+        """Return the invitation with one of these digests, if it holds.
 
         Raises:
             StoreError: The store is away.
+        """
+
+    async def has_account(self, email: str) -> bool:
+        """Tell whether there is an account with an address, active or not.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def accept(
+        self,
+        invitation: Invitation,
+        user_id: UserId,
+        *,
+        digests: Sequence[str],
+        givers: Collection[str],
+        now: datetime,
+    ) -> Taking:
+        """Use an invitation up and make an account a member.
+
+        The account has to be active and have the address of the invitation, as its owner's unless
+        the invitation was mailed, which shows as much.
+
+        Args:
+            invitation: The invitation.
+            user_id: The account.
+            digests: Of the token that it is taken with.
+            givers: Roles that whoever has sent it may have.
+            now: The time.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+    async def register(
+        self,
+        invitation: Invitation,
+        user_id: UserId,
+        *,
+        password_hash: str,
+        digests: Sequence[str],
+        givers: Collection[str],
+        now: datetime,
+    ) -> Taking:
+        """Use an invitation up and make an account that is a member, with its address.
+
+        Args:
+            invitation: The invitation; it was mailed, so that the address is the owner's.
+            user_id: Identifier of the new account.
+            password_hash: Its password, hashed.
+            digests: Of the token that it is taken with.
+            givers: Roles that whoever has sent it may have.
+            now: The time.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
+
+class InvitationPost(Protocol):
+    """Sends invitations to their addresses, and shows them to nobody else."""
+
+    async def admit(self, email: str, *, address: str) -> None:
+        """Count an invitation that is to be sent.
+
+        Args:
+            email: Where to.
+            address: Where the request comes from.
+
+        Raises:
+            RateLimitedError: There are too many.
+            StoreError: The counts are away.
+        """
+
+    def send(self, issued: IssuedInvitation, *, scope: Mapping[str, Any] | None) -> None:
+        """Send an invitation, later.
+
+        Raises:
+            UnavailableError: Too many mails are under way.
+        """
+
+
+class NewcomerPasswords(Protocol):
+    """Checks and hashes the first passwords of new accounts."""
+
+    async def hash(self, password: str, *, email: str) -> str:
+        """Return the hash of a password that may be chosen.
+
+        Args:
+            password: As it was submitted; untrusted.
+            email: Address of the account.
+
+        Raises:
+            DeniedError: It breaks a rule, or too many wait already.
         """
 
 

@@ -51,9 +51,11 @@ class Invitation:
         tenant_id: The tenant that it leads into.
         email: Whom it is for.
         role: The role there.
-        created_by: Who invites.
+        created_by: Who invites: who has sent it last.
         created_at: When it was made.
         expires_at: When it ends.
+        mailed: Whether nobody but its recipient has seen the token, so that whoever has it owns the
+            address.
     """
 
     invitation_id: str
@@ -63,6 +65,7 @@ class Invitation:
     created_by: UserId
     created_at: datetime
     expires_at: datetime
+    mailed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +75,56 @@ class IssuedInvitation:
     Args:
         invitation: The invitation.
         tenant_name: What people call the tenant.
+        sent_at: When it is sent; from then on it holds until its end.
         token: What its recipient comes back with; a secret that is kept nowhere.
     """
 
     invitation: Invitation
     tenant_name: str
+    sent_at: datetime
     token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What somebody who comes with an invitation finds.
+
+    Args:
+        invitation: The invitation.
+        tenant_name: What people call the tenant.
+        registers: Whether an account can be made with it; otherwise there is one that signs in and
+            accepts, or none may be made this way.
+    """
+
+    invitation: Invitation
+    tenant_name: str
+    registers: bool
+
+
+class Addition(StrEnum):
+    """What became of a new invitation."""
+
+    DONE = "done"
+    MEMBER = "member"
+    """The address is a member's."""
+    HELD = "held"
+    """The address has an invitation to a role that the caller may not take back."""
+    FULL = "full"
+    """The tenant has too many."""
+
+
+class Taking(StrEnum):
+    """What became of taking an invitation."""
+
+    DONE = "done"
+    GONE = "gone"
+    """It was used, taken back or sent anew meanwhile, or it is over."""
+    VOID = "void"
+    """Whoever has sent it could not send it any longer."""
+    ADDRESS = "address"
+    """It is for another address, or nobody knows whether the account's is its owner's."""
+    KNOWN = "known"
+    """The account is a member already, or there is an account where one was to be made."""
 
 
 class Change(StrEnum):

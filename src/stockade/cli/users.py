@@ -80,9 +80,15 @@ def create(
 
 
 @app.command()
-def deactivate(email: _Email) -> None:
+def deactivate(
+    email: _Email,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do so although a tenant has no other owner.")
+    ] = False,
+) -> None:
     """Switch an account off, and end its sessions and tokens."""
-    run(_switch(url_of_settings(), email, active=False))
+    run(_switch(url_of_settings(), email, active=False, force=force))
     make_console().print("The account is off.")
 
 
@@ -101,11 +107,11 @@ def _ask_password() -> str:
 
 
 async def _create(url: str, wanted: Wanted, password: str) -> UserId:
-    from stockade.authentication.addresses import is_new_address
     from stockade.authentication.errors import PasswordTooLongError
     from stockade.authentication.hashers import choose_hasher
     from stockade.authentication.models import NewAccount
     from stockade.authentication.policy import PasswordPolicy
+    from stockade.core.addresses import is_new_address
     from stockade.core.identity import UserType
     from stockade.settings import Settings
     from stockade.storage.sql import make_engine
@@ -140,9 +146,10 @@ async def _create(url: str, wanted: Wanted, password: str) -> UserId:
     return account.user_id
 
 
-async def _switch(url: str, email: str, *, active: bool) -> None:
+async def _switch(url: str, email: str, *, active: bool, force: bool = False) -> None:
     from datetime import UTC, datetime
 
+    from stockade.authentication.models import Closing
     from stockade.storage.sql import SQLAccountStore, make_engine
     from stockade.storage.sql.sessions import SQLSessionStore
 
@@ -152,7 +159,10 @@ async def _switch(url: str, email: str, *, active: bool) -> None:
         account: Account | None = await store.find_by_email(email.lower())
         if account is None:
             raise ConfigurationError("there is no account with this address")
-        await store.set_active(account.user_id, active=active)
+        outcome = await store.set_active(account.user_id, active=active, force=force)
+        if outcome is Closing.LAST_OWNER:
+            message = "a tenant would have no owner: make somebody else one first, or give --force"
+            raise ConfigurationError(message)
         await SQLSessionStore(engine).revoke_all(account.user_id, now=datetime.now(UTC))
     finally:
         await engine.dispose()

@@ -100,6 +100,12 @@ def problem_for(error: errors.DeniedError) -> Problem:  # noqa: C901, PLR0911, P
             )
         case errors.StepUpRequiredError():
             return _step_up(error)
+        case errors.LastOwnerError():
+            return Problem(
+                status=403,
+                code=error.code,
+                detail="A tenant would have no owner: make somebody else one first.",
+            )
         case errors.FactorRequiredError():
             return Problem(
                 status=403,

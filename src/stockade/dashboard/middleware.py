@@ -123,7 +123,7 @@ class _Answer:
         if status == 401 and problem.get("code") != "step_up_required":  # noqa: PLR2004 - unauthenticated
             page = self._renderer.render(self._scope, "sign_in.html", status=status, problem="")
         else:
-            text = _BY_CODE.get(problem.get("code")) or _BY_STATUS.get(status, _UNEXPECTED)
+            text = _BY_CODE.get(str(problem.get("code"))) or _BY_STATUS.get(status, _UNEXPECTED)
             page = self._renderer.render(
                 self._scope,
                 "problem.html",

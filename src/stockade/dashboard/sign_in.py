@@ -19,9 +19,9 @@ from stockade.authentication.routes_browsers import (
 )
 from stockade.authentication.routes_factor_sessions import FactorSessions
 from stockade.authentication.routes_sessions import MAXIMUM_TOKEN, WITHOUT_FACTOR, client_of
-from stockade.authentication.sign_in import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.dependencies import PolicyMark, current_principal
 from stockade.core.exchange import SESSION_COOKIE, require_exchange
+from stockade.core.fields import MAXIMUM_EMAIL, MAXIMUM_PASSWORD
 from stockade.core.identity import Principal
 from stockade.dashboard.interfaces import SIGNED_OUT
 from stockade.dashboard.rendering import HEADERS

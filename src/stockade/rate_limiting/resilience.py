@@ -22,6 +22,8 @@ from stockade.rate_limiting.settings import RateLimitingSettings
 # blocks the event loop or by its start, and nothing about the store: it is asked once more. At
 # worst the request is counted twice.
 _HELD_UP: Final = 2
+# Seconds that a check of health has at least: a connection may have to be made first.
+_FIRST: Final = 1.0
 # Seconds between two events that say the same of a bucket.
 _QUIET: Final = 60.0
 _Answer = TypeVar("_Answer")
@@ -62,6 +64,7 @@ class ResilientStore:
         self._events = events
         self._healthy = True
         self._silent_until = 0.0
+        self._cause: BaseException | None = None
         self._breaker = CircuitBreaker(
             threshold=settings.failure_threshold, cooldown=settings.cooldown, clock=clock
         )
@@ -210,7 +213,7 @@ class ResilientStore:
             StoreError: It does not.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(max(self._timeout, _FIRST)):
                 await self._store.ping()
         except TimeoutError as error:
             raise StoreError("the store of the limits did not answer in time") from error
@@ -265,7 +268,10 @@ class ResilientStore:
             )
 
     def _note_failure(self, error: Exception) -> None:
-        self._breaker.fail()
+        # Requests that were sent together fail together, which is one failure.
+        if error.__cause__ is None or error.__cause__ is not self._cause:
+            self._breaker.fail()
+        self._cause = error.__cause__
         if self._healthy:
             self._healthy = False
             self._events.emit(
@@ -276,6 +282,7 @@ class ResilientStore:
 
     def _note_success(self) -> None:
         self._breaker.succeed()
+        self._cause = None
         if not self._healthy:
             self._healthy = True
             self._events.emit("rate_limiting.store_recovered")

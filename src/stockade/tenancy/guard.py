@@ -269,7 +269,8 @@ class StatementGuard:
         return self._refuse(
             OpaqueSQLError(
                 f"{type(statement).__name__} is refused on an isolated engine: it can't be "
-                "filtered; use the ORM or the Core, and a plain engine for migrations"
+                "filtered; use the ORM or the Core, declare it with unsafe_raw(), and use a plain "
+                "engine for migrations"
                 f"{_hint(binding)}",
                 reason="tenancy.opaque_sql",
             ),
@@ -280,7 +281,7 @@ class StatementGuard:
         return self._refuse(
             OpaqueSQLError(
                 "SQL text for the driver is refused on an isolated engine: use the ORM or the "
-                f"Core{_hint(binding)}",
+                f"Core, or declare it with unsafe_raw(){_hint(binding)}",
                 reason="tenancy.driver_sql",
             )
         )

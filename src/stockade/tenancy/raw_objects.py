@@ -47,14 +47,20 @@ def shown_columns(statement: Any, plans: Mapping[Table, TablePlan]) -> frozenset
         mapper = inspect(entity).mapper
         found = [plans[table] for table in mapper.tables if table in plans]
         scoped = [plan for plan in found if plan.scoped]
-        names = {plan.column.name for plan in scoped if plan.column is not None}
+        columns = [plan.column for plan in scoped if plan.column is not None]
+        names = {column.name for column in columns}
         if scoped and not names:
             raise _unverifiable(
                 f"{mapper.class_.__name__} has no tenant column: select columns in place of objects"
             )
+        if any(mapper.get_property_by_column(each).deferred for each in columns):
+            raise _unverifiable(f"{mapper.class_.__name__} defers its tenant column")
         needed |= names
     if needed and statement._with_options:  # noqa: SLF001 - there is no public name.
         raise _unverifiable("options of loading make more of its rows: leave them out")
+    if isinstance(statement, Select):
+        # The ORM names all columns of its objects by itself.
+        return frozenset()
     element = getattr(statement, "element", None)
     if isinstance(element, TextualSelect):
         if not needed <= {column.name for column in element.column_args}:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stockade.authentication.errands import Errands
     from stockade.core.mail import Message
 
-_TOKEN: Final = re.compile(r"#token=(stkl_[A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])")
+_TOKEN: Final = re.compile(r"#token=(stk[il]_[A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])")
 
 
 class CapturedMails:

@@ -19,6 +19,7 @@ from stockade.core.mail import MailError
 from stockade.errors import ConfigurationError
 from stockade.reporting import SMTPMailer, choose_mailer
 from stockade.storage.memory.links import MemoryLinkStore
+from stockade.wiring.invitations import CountedInvitations, MailedInvitations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from stockade.authentication.account_services import AccountServices
     from stockade.authentication.hashers import PasswordHasher
     from stockade.authentication.interfaces import AccountStore, LinkStore
+    from stockade.authentication.other_ways import OtherWaysIn
     from stockade.authentication.passwords import HashingPool
     from stockade.authentication.routes_sessions import SignInServices
     from stockade.authentication.throttle import AttemptStore
+    from stockade.authorization.interfaces import InvitationHook, InvitationPost
     from stockade.core.clock import Clock
     from stockade.core.mail import Mailer, Message
     from stockade.crypto import KeyRing
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from stockade.settings import Settings
 
 _ROUTES: Final = frozenset(
-    {"stockade:password-forgot", "stockade:register", "stockade:email-change", "stockade:invite"}
+    {"stockade:password-forgot", "stockade:register", "stockade:email-change"}
 )
 _LOCAL_PAGES: Final = "http://localhost:8000"
 
@@ -81,6 +84,7 @@ class AccountWiring:
         self._events = events
         self._clock = clock
         self._services: AccountServices | None = None
+        self._passwords: NewPasswords | None = None
         self._breach_check = make_breach_check(
             settings.authentication, events=events, clock=clock, allow_http=not is_deployed
         )
@@ -102,7 +106,7 @@ class AccountWiring:
         if not isinstance(accounts, WritableAccountStore):
             message = (
                 "accounts= can't be written to: give it the methods of WritableAccountStore, or "
-                "leave out the routers of passwords, registration, accounts and invitations"
+                "leave out the routers of passwords, registration and accounts"
             )
             raise ConfigurationError(message)
         if self._settings.environment.is_deployed and isinstance(self._links, MemoryLinkStore):
@@ -134,6 +138,7 @@ class AccountWiring:
         *,
         hasher: PasswordHasher,
         pool: HashingPool,
+        others: OtherWaysIn,
         attempts: AttemptStore | None,
     ) -> AccountServices:
         """Return the services of the routes.
@@ -143,6 +148,7 @@ class AccountWiring:
             sign_in: Sessions, and the count of guesses.
             hasher: Checks and hashes passwords.
             pool: Runs that off the event loop.
+            others: What else lets somebody in.
             attempts: Counts mails; None where limits are off.
 
         Raises:
@@ -152,24 +158,20 @@ class AccountWiring:
             self.require_ready(_ROUTES, accounts)
             mails = self._require_post()
             settings = self._settings.authentication
-            throttle = None
-            if attempts is not None:
-                throttle = MailThrottle(attempts, keys=self._keys, settings=settings)
             parts = AccountParts(
                 accounts=accounts,  # type: ignore[arg-type]  # Checked just above.
                 links=self._links,
                 sessions=sign_in.sessions,
                 hasher=hasher,
                 pool=pool,
-                passwords=NewPasswords(
-                    PasswordPolicy(settings), hasher, pool, stolen=self._breach_check
-                ),
+                passwords=self.new_passwords(hasher, pool),
                 throttle=sign_in.throttle,
+                others=others,
                 post=Post(
                     mails=mails,
                     mailer=self,
                     errands=self.errands,
-                    throttle=throttle,
+                    throttle=self._make_throttle(attempts),
                     events=self._events,
                 ),
             )
@@ -177,6 +179,41 @@ class AccountWiring:
                 parts, keys=self._keys, settings=settings, clock=self._clock
             )
         return self._services
+
+    def new_passwords(self, hasher: PasswordHasher, pool: HashingPool) -> NewPasswords:
+        """Return what checks and hashes new passwords.
+
+        Args:
+            hasher: Hashes them.
+            pool: Runs that off the event loop.
+        """
+        if self._passwords is None:
+            policy = PasswordPolicy(self._settings.authentication)
+            self._passwords = NewPasswords(policy, hasher, pool, stolen=self._breach_check)
+        return self._passwords
+
+    def invitation_post(
+        self, hook: InvitationHook | None, attempts: AttemptStore | None
+    ) -> InvitationPost | None:
+        """Return what sends invitations: the hook, or else the mailer; None without either.
+
+        Args:
+            hook: Sends them in its own way.
+            attempts: Counts them; None where limits are off.
+
+        Raises:
+            ConfigurationError: There is a mailer, and links in mails lead nowhere.
+        """
+        if hook is None and self._mailer is None:
+            return None
+        if hook is None:
+            hook = MailedInvitations(self._require_post(), self)
+        return CountedInvitations(hook, self.errands, throttle=self._make_throttle(attempts))
+
+    def _make_throttle(self, attempts: AttemptStore | None) -> MailThrottle | None:
+        if attempts is None:
+            return None
+        return MailThrottle(attempts, keys=self._keys, settings=self._settings.authentication)
 
     async def send(self, message: Message) -> None:
         """Send a mail by the mailer of now.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stockade.authorization.routes import TenantServices
-from stockade.authorization.tenants import Invitations, Tenants
+from stockade.authorization.arrivals import Arrivals
+from stockade.authorization.invitation_tokens import InvitationTokens
+from stockade.authorization.invitations import Invitations
+from stockade.authorization.services import TenantServices
+from stockade.authorization.tenants import Tenants
 from stockade.core.identity import Principal, TenantRole
 from stockade.errors import ConfigurationError
 from stockade.storage.memory.sessions import MemorySessionStore
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from stockade.authentication.interfaces import AccountStore
     from stockade.authentication.tokens import AccessTokens
-    from stockade.authorization.interfaces import InvitationHook
+    from stockade.authorization.interfaces import InvitationPost, NewcomerPasswords
     from stockade.authorization.settings import AuthorizationSettings
     from stockade.core.clock import Clock
     from stockade.core.identity import TenantId
@@ -33,7 +36,9 @@ class TenantWiring:
         tokens: Makes access tokens.
         keys: Secrets of the application.
         settings: Roles and invitations.
-        hook: Sends invitations, if something does.
+        post: Gives what sends invitations; None where nothing does.
+        passwords: Gives what checks the first passwords of those who were invited; None where
+            nobody makes an account this way.
         clock: Source of time.
     """
 
@@ -44,15 +49,18 @@ class TenantWiring:
         tokens: AccessTokens,
         keys: KeyRing,
         settings: AuthorizationSettings,
-        hook: InvitationHook | None,
+        post: Callable[[], InvitationPost | None],
+        passwords: Callable[[], NewcomerPasswords | None],
         clock: Clock,
     ) -> None:
         self._databases = databases
         self._tokens = tokens
         self._keys = keys
         self._settings = settings
-        self.hook = hook
+        self._post = post
+        self._passwords = passwords
         self._clock = clock
+        self._services: TenantServices | None = None
 
     def require(self, accounts: AccountStore | None, sessions: object) -> TenantServices:
         """Return the services of tenants.
@@ -62,8 +70,14 @@ class TenantWiring:
             sessions: Where sessions live.
 
         Raises:
-            ConfigurationError: Accounts or sessions are elsewhere, or a role is missing.
+            ConfigurationError: Accounts or sessions are elsewhere, a role is missing, or mails have
+                something to go by and links in them lead nowhere.
         """
+        if self._services is None:
+            self._services = self._make(accounts, sessions)
+        return self._services
+
+    def _make(self, accounts: AccountStore | None, sessions: object) -> TenantServices:
         store, invitations = self._databases.tenants, self._databases.invitations
         own = self._databases.accounts
         if store is None or invitations is None or own is None or own is not accounts:
@@ -83,18 +97,27 @@ class TenantWiring:
             )
             raise ConfigurationError(message)
         tenants = Tenants(store, self._settings)
+        tokens = InvitationTokens(self._keys)
         return TenantServices(
             tenants=tenants,
             invitations=Invitations(
                 invitations,
                 tenants,
                 store,
-                keys=self._keys,
+                tokens=tokens,
+                post=self._post(),
+                settings=self._settings,
+                clock=self._clock,
+            ),
+            arrivals=Arrivals(
+                invitations,
+                store,
+                tokens=tokens,
+                passwords=self._passwords(),
                 settings=self._settings,
                 clock=self._clock,
             ),
             switch=SessionSwitch(own, sessions, self._tokens, clock=self._clock),
-            hook=self.hook,
         )
 
 

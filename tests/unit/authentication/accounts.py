@@ -17,6 +17,7 @@ from stockade.authentication.mail_throttle import MailThrottle
 from stockade.authentication.mails import AccountMails
 from stockade.authentication.models import Account
 from stockade.authentication.new_passwords import NewPasswords
+from stockade.authentication.other_ways import OtherWaysIn
 from stockade.authentication.pending import FactorCheck, PendingSignIns
 from stockade.authentication.post import Post
 from stockade.authentication.refresh_tokens import COOKIE_PREFIX, RefreshTokens
@@ -31,6 +32,7 @@ from stockade.reporting import MemoryMailer
 from stockade.storage.limits import LimitedAttempts
 from stockade.storage.memory.accounts import MemoryAccountStore
 from stockade.storage.memory.factors import MemoryFactorStore
+from stockade.storage.memory.identities import MemoryIdentityStore
 from stockade.storage.memory.limits import MemoryLimitStore
 from stockade.storage.memory.links import MemoryLinkStore
 from stockade.storage.memory.passkeys import MemoryPasskeyStore
@@ -88,6 +90,8 @@ class AccountBench:
         self.clock = FrozenClock()
         self.sink = MemorySink()
         self.accounts = MemoryAccountStore([BEA, OFF, BARE, NEWCOMER])
+        self.identities = MemoryIdentityStore(self.accounts)
+        self.passkeys = MemoryPasskeyStore(self.identities)
         self.links = MemoryLinkStore()
         self.mailer = MemoryMailer()
         self.rules = Rules()
@@ -124,6 +128,9 @@ class AccountBench:
             pool=self.pool,
             passwords=NewPasswords(self.rules, HASHER, self.pool),
             throttle=throttle if limited else None,
+            others=OtherWaysIn(
+                self.identities, self.passkeys, providers={"https://id.example": "acme-id"}
+            ),
             post=Post(
                 mails=AccountMails("https://app.example.com"),
                 mailer=self.mailer,

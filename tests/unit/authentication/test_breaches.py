@@ -223,7 +223,7 @@ async def test_the_environment_names_no_proxy(
 
 def test_certificates_are_checked(served: Collection) -> None:
     """Whoever is in between can't say that no password was stolen."""
-    context = checker_of(served)._context
+    context = checker_of(served)._reader._context
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
 

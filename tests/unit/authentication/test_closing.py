@@ -9,8 +9,8 @@ from stockade.authentication.errors import (
     InvalidTokenError,
 )
 from stockade.authentication.sessions import Client
-from stockade.core import AuthenticationMethod, Principal, UserId
-from stockade.errors import ForbiddenError
+from stockade.core import AuthenticationMethod, Principal, TenantId, UserId
+from stockade.errors import ForbiddenError, LastOwnerError
 from tests.unit.authentication.accounts import BEA, PASSWORD, AccountBench, token_in
 
 CALLER = Principal(user_id=BEA.user_id, email=BEA.email, tenant_id=BEA.tenant_id)
@@ -67,6 +67,25 @@ async def test_a_program_closes_no_account(
         with pytest.raises(ForbiddenError):
             await close(caller, scope=None)
     assert await bench.account() == BEA
+
+
+async def test_the_last_owner_does_not_go(bench: AccountBench) -> None:
+    """Neither for a while nor for good, unless the tenant goes along by name."""
+    owner = dataclasses.replace(BEA, tenant_id=TenantId("acme"), roles=frozenset({"owner"}))
+    bench.accounts.put(owner)
+    closing = bench.services.closing
+    with pytest.raises(LastOwnerError) as caught:
+        await closing.deactivate(CALLER, scope=None)
+    assert caught.value.code == "last_owner"
+    for tenants in ((), (TenantId("other"),), (TenantId("acme"), TenantId("other"))):
+        with pytest.raises(LastOwnerError):
+            await closing.delete(CALLER, tenants=tenants, scope=None)
+    assert await bench.accounts.find_by_email(BEA.email) is not None
+    assert await bench.mails() == []
+    await closing.delete(CALLER, tenants=[TenantId("acme")], scope=None)
+    assert await bench.accounts.find_by_email(BEA.email) is None
+    event = list(bench.sink)[-1]
+    assert event.details["tenants"] == "acme"
 
 
 async def test_an_account_of_an_outside_issuer_is_not_ours(bench: AccountBench) -> None:

@@ -14,13 +14,12 @@ from cryptography.x509.oid import NameOID
 
 from stockade.authentication.algorithms import Algorithm
 from stockade.authentication.discovery import (
-    LARGEST_DOCUMENT,
-    HTTPReader,
     fetch_keys,
     metadata_url,
     read_metadata,
 )
 from stockade.authentication.errors import IssuerError
+from stockade.authentication.http_reader import LARGEST_DOCUMENT, HTTPReader
 from stockade.errors import ConfigurationError
 from tests.servers.process import free_port
 from tests.unit.authentication.issuers import (

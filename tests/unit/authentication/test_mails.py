@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
         (MAILS.register("a@example.com", TOKEN, lifetime=HOUR).text, "verify"),
         (MAILS.allow_email("a@x", "b@x", TOKEN, lifetime=HOUR).text, "allow-email"),
         (MAILS.confirm_email("a@example.com", TOKEN, lifetime=HOUR).text, "confirm-email"),
-        (MAILS.invite("a@example.com", TOKEN, lifetime=HOUR).text, "invitation"),
+        (MAILS.invite("a@example.com", TOKEN, tenant="Acme", lifetime=HOUR).text, "invitation"),
     ],
 )
 def test_a_link_stands_alone_on_its_line(text: str, page: str) -> None:

@@ -10,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.authentication import AuthenticationSettings
-from stockade.authentication.errors import InvalidPasskeyError
+from stockade.authentication.errors import InvalidPasskeyError, LastWayInError
 from stockade.authentication.models import Passkey
 from stockade.authentication.passkeys import Challenges, Purpose, make_passkeys
 from stockade.authentication.webauthn_checks import make_webauthn_checks
 from stockade.core import UserId
 from stockade.crypto import KeyRing
-from stockade.errors import ConfigurationError
+from stockade.errors import ConfigurationError, NotFoundError
+from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.storage.memory.identities import MemoryIdentityStore
 from stockade.storage.memory.passkeys import MemoryPasskeyStore
+from stockade.storage.memory.spent import MemorySpentStore
 from tests.clock import FrozenClock
 from tests.unit.authentication.authenticators import (
     BACKED_UP,
@@ -38,7 +41,9 @@ class Bench:
 
     def __init__(self, *ring: str, **settings: Any) -> None:  # noqa: ANN401 - settings
         self.clock = FrozenClock()
-        self.store = MemoryPasskeyStore()
+        self.accounts = MemoryAccountStore([dataclasses.replace(ANA, password_hash="")])
+        self.store = MemoryPasskeyStore(MemoryIdentityStore(self.accounts))
+        self.spent = MemorySpentStore()
         self.settings = AuthenticationSettings.model_validate(
             {"passkey_rp_id": "example.com", **settings}
         )
@@ -47,7 +52,12 @@ class Bench:
     def turn(self, *ring: str) -> None:
         """Start again with other keys and the same store."""
         self.passkeys = make_passkeys(
-            self.store, keys=KeyRing(ring), settings=self.settings, clock=self.clock
+            self.store,
+            spent=self.spent,
+            issuers=(),
+            keys=KeyRing(ring),
+            settings=self.settings,
+            clock=self.clock,
         )
 
     async def register(self, authenticator: Authenticator, account: Any = ANA) -> Passkey:  # noqa: ANN401 - an account
@@ -329,8 +339,13 @@ async def test_a_removed_passkey_signs_nobody_in() -> None:
     bench = Bench()
     phone = Authenticator()
     made = await bench.register(phone)
-    assert not await bench.passkeys.remove(BEA.user_id, made.passkey_id)
-    assert await bench.passkeys.remove(ANA.user_id, made.passkey_id)
+    with pytest.raises(NotFoundError):
+        await bench.passkeys.remove(BEA.user_id, made.passkey_id)
+    with pytest.raises(LastWayInError) as caught:
+        await bench.passkeys.remove(ANA.user_id, made.passkey_id)
+    assert caught.value.code == "last_way_in"
+    await bench.register(Authenticator())
+    await bench.passkeys.remove(ANA.user_id, made.passkey_id)
     assert await bench.sign_in(phone.sign(bench.passkeys.begin_sign_in())) == "unknown"
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +11,7 @@ from stockade.authentication.errors import (
     InvalidTokenError,
     PasswordRefusedError,
 )
-from stockade.authentication.models import Account
+from stockade.authentication.models import Account, Identity
 from stockade.authentication.sessions import Client
 from stockade.core.mail import MailError, Message
 from stockade.errors import RateLimitedError, StoreError
@@ -193,7 +194,6 @@ async def test_a_change_while_the_password_is_hashed_wins(
     [
         ("nobody@example.org", "unknown_account"),
         (OFF.email, "account_inactive"),
-        (BARE.email, "account_without_password"),
         ("", "unknown_account"),
         ("bea@example.org, eve@example.org", "unknown_account"),
         ("bea@example.org\nBcc: eve@example.org", "unknown_account"),
@@ -317,3 +317,57 @@ async def test_one_client_does_not_write_to_everybody() -> None:
         await ask(bench, "2@example.org", address="2001:db8::2")
     await ask(bench, "2@example.org", address="2001:db8:1::1")
     bench.close()
+
+
+IDENTITY = Identity(
+    identity_id="one",
+    user_id=BEA.user_id,
+    issuer="https://id.example",
+    subject="bea",
+    linked_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+async def test_an_account_of_a_provider_gets_a_password(bench: AccountBench) -> None:
+    """By the mailbox that its provider has vouched for; the identity stays linked."""
+    await bench.identities.add(dataclasses.replace(IDENTITY, user_id=BARE.user_id))
+    (message,) = await ask(bench, BARE.email)
+    await reset(bench, token_in(message))
+    await bench.sign_in.sign_in(BARE.email, FRESH)
+    assert len(await bench.identities.list_of(BARE.user_id)) == 1
+
+
+async def test_the_owner_learns_what_else_lets_somebody_in(bench: AccountBench) -> None:
+    """Whoever has taken the account over may have linked an identity, and names it as they like."""
+    await bench.identities.add(IDENTITY)
+    await bench.identities.add(
+        dataclasses.replace(IDENTITY, identity_id="two", issuer="https://gone.example")
+    )
+    await reset(bench, await link(bench))
+    (message,) = await bench.mails()
+    assert "still does: a sign-in at acme-id. Take off" in message.text
+    assert "gone.example" not in message.text
+
+
+async def test_identities_end_with_a_reset_on_request(bench: AccountBench) -> None:
+    """All of the account's, and nobody else's, before the sessions end."""
+    await bench.identities.add(IDENTITY)
+    hers = dataclasses.replace(IDENTITY, identity_id="hers", subject="x", user_id=BARE.user_id)
+    await bench.identities.add(hers)
+    token = await link(bench)
+    await bench.services.recovery.reset(token, FRESH, keep_identities=False, scope=None)
+    assert await bench.identities.list_of(BEA.user_id) == []
+    assert await bench.identities.list_of(BARE.user_id) == [hers]
+    assert ("identity_changed", "authentication.identities_ended") in bench.reasons()
+    (message,) = await bench.mails()
+    assert "still does" not in message.text
+
+
+async def test_a_reset_that_fails_ends_no_identity(bench: AccountBench) -> None:
+    """A stranger who made up a link unlinks nothing."""
+    await bench.identities.add(IDENTITY)
+    with pytest.raises(InvalidLinkError):
+        await bench.services.recovery.reset(
+            "stkl_" + "A" * 43, FRESH, keep_identities=False, scope=None
+        )
+    assert await bench.identities.list_of(BEA.user_id) == [IDENTITY]

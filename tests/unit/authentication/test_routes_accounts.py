@@ -1,8 +1,10 @@
+import dataclasses
 import secrets
 from collections.abc import Callable
 
 import pytest
 
+from stockade.core import TenantId
 from tests.unit.authentication.accounts import BARE, BEA, PASSWORD, token_in
 from tests.unit.authentication.test_routes_passwords import AccountsApp, app, make
 
@@ -87,6 +89,27 @@ def test_an_account_is_deleted_by_its_owner(app: AccountsApp) -> None:
     assert app.post("register", {"email": BEA.email}).status_code == 202
     (message,) = app.mails()
     assert "#token=stkl_" in message.text
+
+
+def test_the_last_owner_closes_nothing_but_with_the_tenant(app: AccountsApp) -> None:
+    """The problem says what it is about; what is named is exactly what would have no owner."""
+    owner = dataclasses.replace(BEA, tenant_id=TenantId("acme"), roles=frozenset({"owner"}))
+    app.store.put(owner)
+    here = app.bearer()
+    for answer in (
+        app.post("account/deactivate", None, **here),
+        app.client.delete("/auth/account", headers=here),
+        app.client.delete("/auth/account?tenant=globex", headers=here),
+        app.client.delete("/auth/account?tenant=acme&tenant=globex", headers=here),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "last_owner")
+    for odd in ("", "a b", "x" * 37, "acme%00"):
+        refused = app.client.delete(f"/auth/account?tenant={odd}", headers=here)
+        assert refused.status_code in {400, 422}
+    assert app.me(here) == 200
+    assert app.mails() == []
+    assert app.client.delete("/auth/account?tenant=acme", headers=here).status_code == 204
+    assert app.me(here) == 401
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@ import asyncio
 import dataclasses
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from starlette.testclient import TestClient
 from stockade import Settings, Stockade
 from stockade.authentication import Account
 from stockade.authentication.mails import AccountMails
+from stockade.authentication.sessions import Client
 from stockade.core.mail import Message
 from stockade.errors import ConfigurationError
 from stockade.events import MemorySink
@@ -52,7 +55,6 @@ class AccountsApp:
             self.stockade.password_router,
             self.stockade.registration_router,
             self.stockade.account_router,
-            self.stockade.invitation_router,
             self.stockade.api_keys_router,
         ):
             app.include_router(router)
@@ -146,7 +148,9 @@ def test_the_answer_is_the_same_for_every_address(app: AccountsApp, email: str) 
     assert known.headers["cache-control"] == "no-store"
     assert [message.to for message in app.mails()] == [BEA.email]
     assert shown(app.post("password/forgot", {"email": email})) == shown(known)
-    assert app.mails() == []
+    # An account without a password gets its first one this way.
+    expected = [BARE.email] if email == BARE.email else []
+    assert [message.to for message in app.mails()] == expected
 
 
 @pytest.mark.parametrize(
@@ -192,7 +196,7 @@ def test_a_reset_signs_everybody_out_and_nobody_in(app: AccountsApp) -> None:
 @pytest.mark.parametrize(
     "token", ["x", "stkl_" + "A" * 43, "stkl_" + "A" * 42 + "B", "é", "a.b.c"], ids=ascii
 )
-@pytest.mark.parametrize("path", ["password/reset", "verify", "invitations/register"])
+@pytest.mark.parametrize("path", ["password/reset", "verify"])
 def test_what_is_no_link_reads_the_same(app: AccountsApp, path: str, token: str) -> None:
     """Made up, malformed or of another kind: one answer, whatever the password is."""
     answers = [
@@ -234,16 +238,91 @@ def test_a_weak_password_is_named_and_not_repeated(app: AccountsApp) -> None:
     assert app.post("password/reset", {"token": token, "password": FRESH}).status_code == 204
 
 
+def begin(app: AccountsApp, account: Account, age: timedelta = timedelta()) -> dict[str, str]:
+    """Return the header of somebody who has signed in without a password, as at a provider."""
+
+    async def grant() -> str:
+        sessions = app.stockade._sign_in.require_services().sessions
+        then = datetime.now(UTC) - age
+        made = await sessions.begin(account, Client(), authenticated_at=then)
+        return made.access.value
+
+    portal = app.client.portal
+    assert portal is not None
+    return {"Authorization": f"Bearer {portal.call(grant)}"}
+
+
+def test_an_account_without_a_password_sets_one(app: AccountsApp) -> None:
+    """Every session ends but the new one, the owner is told, and it is set once."""
+    there, here = begin(app, BARE), begin(app, BARE)
+    weak = app.post("password/set", {"new_password": "passwordpassword"}, **here)
+    assert (weak.status_code, app.me(here)) == (422, 200)
+    granted = app.post("password/set", {"new_password": FRESH}, **here)
+    assert granted.status_code == 200
+    assert (app.me(there), app.me(here), app.me(app.bearer(granted.json()))) == (401, 401, 200)
+    assert app.sign_in(FRESH, BARE).status_code == 200
+    subjects = {message.subject for message in app.mails() if message.to == BARE.email}
+    assert "Your password for app.example.com was changed" in subjects
+    assert "authentication.password_set" in app.reasons()
+    again = app.post("password/set", {"new_password": FRESH}, **begin(app, BARE))
+    assert again.status_code in {401, 403}
+
+
+def test_a_password_that_is_there_is_not_set_anew(app: AccountsApp) -> None:
+    """Whoever finds a browser open, or has stolen a fresh token, does not replace it."""
+    answer = app.post("password/set", {"new_password": FRESH}, **app.bearer())
+    assert answer.status_code == 403
+    assert "authentication.password_there" in app.reasons()
+    assert (app.sign_in().status_code, app.sign_in(FRESH).status_code) == (200, 400)
+
+
+def test_a_first_password_needs_a_fresh_sign_in_of_a_person(app: AccountsApp) -> None:
+    """No stranger, no session of yesterday, no key of a program."""
+    body = {"new_password": FRESH}
+    assert app.post("password/set", body).status_code == 401
+    stale = app.post("password/set", body, **begin(app, BARE, timedelta(minutes=16)))
+    assert (stale.status_code, stale.json()["code"]) == (401, "step_up_required")
+    made = app.post("api-keys", {"name": "robot"}, **begin(app, BARE)).json()
+    keys = {"X-CLIENT-ID": made["client_id"], "X-API-KEY": made["api_key"]}
+    assert app.post("password/set", body, **keys).status_code in {401, 403}
+    assert app.sign_in(FRESH, BARE).status_code == 400
+
+
+def test_of_those_who_set_one_at_once_one_does(app: AccountsApp) -> None:
+    """Two requests with two passwords leave one of them, and one session."""
+    header = begin(app, BARE)
+    wanted = [random_password() for _ in range(4)]
+
+    def send(password: str) -> int:
+        body = {"new_password": password}
+        status: int = app.post("password/set", body, **header).status_code
+        return status
+
+    with ThreadPoolExecutor(4) as threads:
+        done = list(threads.map(send, wanted))
+    assert done.count(200) == 1
+    chosen = [app.sign_in(password, BARE).status_code for password in wanted]
+    assert chosen.count(200) == 1
+    assert chosen.index(200) == done.index(200)
+
+
+def test_an_account_without_a_password_closes_itself(app: AccountsApp) -> None:
+    """With a sign-in of just now, as any other."""
+    stale = begin(app, BARE, timedelta(minutes=16))
+    assert app.client.delete("/auth/account", headers=stale).status_code == 401
+    assert app.client.delete("/auth/account", headers=begin(app, BARE)).status_code == 204
+    assert app.me(stale) == 401
+
+
 def bodies() -> Iterator[tuple[str, object]]:
     """Yield paths and what they do not take."""
     for path, fields in (
         ("password/forgot", ("email",)),
-        ("password/reset", ("token", "password")),
+        ("password/reset", ("token", "password", "keep_identities")),
         ("register", ("email",)),
         ("verify", ("token", "password")),
         ("email/allow", ("token",)),
         ("email/confirm", ("token",)),
-        ("invitations/register", ("token", "password")),
     ):
         values: tuple[object, ...] = ("", 1, None, ["canary"], {"$gt": ""}, "canary" * 2000)
         for value in values:
@@ -371,9 +450,7 @@ MISTAKES: list[tuple[dict[str, object], dict[str, object], object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "router", ["password_router", "registration_router", "account_router", "invitation_router"]
-)
+@pytest.mark.parametrize("router", ["password_router", "registration_router", "account_router"])
 @pytest.mark.parametrize(
     ("authentication", "reporting", "accounts", "told"), MISTAKES, ids=[m[3] for m in MISTAKES]
 )

@@ -137,6 +137,20 @@ def test_an_account_is_switched_off_and_on(
     assert (on.active, on.token_epoch) == (True, 2)
 
 
+def test_the_last_owner_is_switched_off_by_force_alone(
+    run: CommandLine, url: str, create: Callable[..., Ran]
+) -> None:
+    """A tenant that nobody can act for is no slip of the pen."""
+    assert create(ANA, "--new-tenant", "Acme").status == 0
+    ran = run("users", "deactivate", ANA)
+    assert (ran.status, ran.out) == (2, "")
+    assert "--force" in ran.err
+    assert require(url).active
+    assert run("users", "deactivate", ANA, "--force").status == 0
+    assert not require(url).active
+    assert run("users", "activate", ANA).status == 0
+
+
 @pytest.mark.parametrize("command", ["activate", "deactivate"])
 def test_an_account_that_is_not_there_is_said(run: CommandLine, url: str, command: str) -> None:
     """It may be a slip of the pen."""

@@ -1,5 +1,7 @@
 """Expect each form of address to be read, and no malformed one to be repeated."""
 
+from ssl import TLSVersion
+
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -102,3 +104,41 @@ def test_a_single_server_is_no_cluster() -> None:
     """A store of a cluster is not opened on the address of one server."""
     with pytest.raises(ConfigurationError):
         RedisClusterLimitStore.from_url("redis://h")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "ssl_cert_reqs=none",
+        "ssl_cert_reqs=optional",
+        "ssl_check_hostname=false",
+        "ssl_exclude_verify_flags=VERIFY_X509_STRICT",
+        "ssl_ca_path=/tmp",
+        "ssl_ca_certs=/nowhere/s3cret.pem",
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["rediss://h", "rediss+cluster://h", "rediss+sentinel://h/primary"]
+)
+def test_no_option_leaves_a_certificate_unchecked(form: str, option: str) -> None:
+    """What would weaken TLS, or names a file that is not there, stops the start and is named."""
+    with pytest.raises(ConfigurationError, match=option.partition("=")[0]) as caught:
+        limit_store(f"{form}?{option}")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["redis://h", "unix:///h", "redis+cluster://h"])
+def test_tls_options_without_tls(form: str) -> None:
+    """An address that looks like TLS and is not is refused."""
+    with pytest.raises(ConfigurationError, match="rediss"):
+        limit_store(f"{form}?ssl_ca_certs={__file__}")
+
+
+@pytest.mark.parametrize(
+    "form", ["rediss://h", "rediss+cluster://h", "rediss+sentinel://h/primary"]
+)
+def test_certificate_and_name_are_checked(form: str) -> None:
+    """Whatever the driver's own defaults are, both are asked for."""
+    found = options(form)
+    assert (found["ssl_cert_reqs"], found["ssl_check_hostname"]) == ("required", True)
+    assert found["ssl_min_version"] is TLSVersion.TLSv1_2

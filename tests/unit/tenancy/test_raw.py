@@ -479,6 +479,23 @@ def test_objects_that_do_not_show_their_tenant(database: Database, statement: An
         assert len(session.execute(text("SELECT id, name FROM note")).all()) == 5
 
 
+def test_legacy_query_and_alias(database: Database) -> None:
+    """The older query, and an alias of a sub-query in text, are no ways around the comparison."""
+    columns = text("SELECT * FROM note").columns(*table_of(Note).columns)
+    alias = sa.orm.aliased(Note, columns.subquery())
+    with database.factory(OWN) as session, TRIED(session):
+        for attempt in (
+            session.query(Note).from_statement(text("SELECT * FROM note")),
+            session.query(alias),
+            session.query(Note).from_statement(text("SELECT * FROM note")).populate_existing(),
+        ):
+            with pytest.raises(CrossTenantError):
+                attempt.all()
+        with pytest.raises(OpaqueSQLError):
+            session.query(Comment).from_statement(text("SELECT * FROM comment")).all()
+        assert session.get(Note, database.ids["foreign_note"]) is None
+
+
 def test_parts_of_text_in_queries_for_objects(database: Database) -> None:
     """A condition in text is no reason to refuse objects, with whatever is loaded beside them."""
     with database.factory(OWN) as session, TRIED(session):

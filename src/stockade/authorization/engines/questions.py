@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stockade.core.identity import Principal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EngineQuestion:
     """What a route asks of an engine.
 
@@ -27,6 +27,17 @@ class EngineQuestion:
     engine: PolicyEngine
     action: str
     collection: Collection
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EngineQuestion) and self._same == other._same
+
+    def __hash__(self) -> int:
+        return hash(self._same)
+
+    @property
+    def _same(self) -> tuple[int, str, Collection]:
+        # The engine itself, whatever it compares and hashes by.
+        return id(self.engine), self.action, self.collection
 
     @property
     def asked(self) -> str:

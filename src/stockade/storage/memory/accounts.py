@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stockade.authentication.models import Account
+from stockade.authentication.models import Account, Closing
+from stockade.core.identity import TenantRole
 from stockade.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from stockade.authentication.models import NewAccount
     from stockade.core.identity import TenantId, UserId
@@ -99,19 +100,45 @@ class MemoryAccountStore:
             lambda known: replace(known, email=new, email_verified=True, token_epoch=epoch + 1),
         )
 
-    async def set_active(self, user_id: UserId, *, active: bool) -> bool:
-        """Let an account act or not, and raise the epoch; False where it is not there."""
-        return self._change(
+    async def set_active(self, user_id: UserId, *, active: bool, force: bool = False) -> Closing:
+        """Let an account act or not, and raise the epoch, unless it is the last owner."""
+        if not active and not force and self._owned_alone(user_id):
+            return Closing.LAST_OWNER
+        changed = self._change(
             lambda known: known.user_id == user_id,
             lambda known: replace(known, active=active, token_epoch=known.token_epoch + 1),
         )
+        return Closing.DONE if changed else Closing.UNKNOWN
 
-    async def delete(self, user_id: UserId) -> bool:
-        """Delete an account; False where it is not there."""
-        left = [known for known in self._accounts if known.user_id != user_id]
-        deleted = len(left) < len(self._accounts)
-        self._accounts = left
-        return deleted
+    async def delete(self, user_id: UserId, *, tenants: Collection[TenantId] = ()) -> Closing:
+        """Delete an account, and the memberships of tenants that nobody else owns."""
+        if not any(known.user_id == user_id for known in self._accounts):
+            return Closing.UNKNOWN
+        gone = self._owned_alone(user_id)
+        if gone != frozenset(tenants):
+            return Closing.LAST_OWNER
+        self._accounts = [known for known in self._accounts if known.user_id != user_id]
+        left = {known.user_id for known in self._accounts if known.tenant_id not in gone}
+        for known in [known for known in self._accounts if known.tenant_id in gone]:
+            self._accounts.remove(known)
+            if known.user_id not in left:
+                left.add(known.user_id)
+                self._accounts.append(replace(known, tenant_id=None, roles=frozenset()))
+        return Closing.DONE
+
+    def _owned_alone(self, user_id: UserId) -> frozenset[TenantId]:
+        """Return the tenants that have no active owner but this account."""
+        owners = [
+            (known.tenant_id, known)
+            for known in self._accounts
+            if known.tenant_id is not None and TenantRole.OWNER in known.roles
+        ]
+        others = {place for place, known in owners if known.user_id != user_id and known.active}
+        return frozenset(place for place, known in owners if known.user_id == user_id) - others
+
+    def has_password(self, user_id: UserId) -> bool:
+        """Tell whether somebody can sign in to an account with a password."""
+        return any(known.user_id == user_id and known.has_password for known in self._accounts)
 
     async def join(self, user_id: UserId, tenant_id: TenantId, role: str) -> bool:
         """Make an account a member of a tenant; False where it is one, with whatever role.

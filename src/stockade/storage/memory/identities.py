@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stockade.authentication.models import Account
+from stockade.authentication.models import Account, Removal
 from stockade.core.identity import UserType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from stockade.authentication.models import Identity, Placement
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MemoryIdentityStore:
-    """Identities in a dictionary, and what has been used up in another one.
+    """Identities in a dictionary.
 
     No method waits for anything between a look and a change, so that each is atomic.
 
@@ -28,7 +29,7 @@ class MemoryIdentityStore:
     def __init__(self, accounts: MemoryAccountStore) -> None:
         self._accounts = accounts
         self._identities: dict[tuple[str, str], Identity] = {}
-        self._spent: dict[str, datetime] = {}
+        self.count_passkeys: Callable[[UserId], int] = lambda _user_id: 0
 
     async def find(self, issuer: str, subject: str) -> Identity | None:
         """Return the identity that a provider knows by this name, or None."""
@@ -71,26 +72,33 @@ class MemoryIdentityStore:
         )
         return True
 
-    async def remove(self, user_id: UserId, identity_id: str, *, keep: int) -> bool:
-        """Take an identity off its account."""
+    async def remove(
+        self, user_id: UserId, identity_id: str, *, issuers: Collection[str]
+    ) -> Removal:
+        """Take an identity off its account, unless it is the last way in."""
         own = self._own(user_id)
         found = next((each for each in own if each.identity_id == identity_id), None)
-        if found is None or len(own) - 1 < keep:
-            return False
+        if found is None:
+            return Removal.UNKNOWN
+        if self.count_ways_in(user_id, issuers) <= (found.issuer in issuers):
+            return Removal.LAST
         del self._identities[found.issuer, found.subject]
-        return True
+        return Removal.DONE
+
+    async def remove_all(self, user_id: UserId) -> int:
+        """Take every identity off an account, and return how many that were."""
+        own = self._own(user_id)
+        for each in own:
+            del self._identities[each.issuer, each.subject]
+        return len(own)
+
+    def count_ways_in(self, user_id: UserId, issuers: Collection[str]) -> int:
+        """Return how many passwords, identities and passkeys let the owner of an account in."""
+        identities = sum(each.issuer in issuers for each in self._own(user_id))
+        return self._accounts.has_password(user_id) + identities + self.count_passkeys(user_id)
 
     async def touch(self, identity_id: str, *, now: datetime) -> None:
         """Remember that somebody has signed in with an identity."""
         for key, each in self._identities.items():
             if each.identity_id == identity_id:
                 self._identities[key] = replace(each, last_used_at=now)
-
-    async def spend(self, digest: str, *, now: datetime, until: datetime) -> bool:
-        """Use something up; of any number of calls one gets True."""
-        # What is over goes, so that this does not grow without end.
-        self._spent = {known: ends for known, ends in self._spent.items() if ends > now}
-        if digest in self._spent:
-            return False
-        self._spent[digest] = until
-        return True

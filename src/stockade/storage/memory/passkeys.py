@@ -5,22 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stockade.authentication.models import Removal
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from stockade.authentication.models import Passkey
     from stockade.core.identity import UserId
+    from stockade.storage.memory.identities import MemoryIdentityStore
 
 
 class MemoryPasskeyStore:
     """Passkeys in a dictionary.
 
     No method waits for anything while it changes one, so that each is atomic.
+
+    Args:
+        beside: Knows the other ways in to an account; without it there is said to be one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, beside: MemoryIdentityStore | None = None) -> None:
         self._passkeys: dict[str, Passkey] = {}
-        self._used: dict[str, datetime] = {}
+        self._beside = beside
+        if beside is not None:
+            beside.count_passkeys = self._count
 
     async def add(self, passkey: Passkey) -> bool:
         """Keep a new passkey; False where any account has one with its credential identifier."""
@@ -52,20 +61,17 @@ class MemoryPasskeyStore:
         )
         return True
 
-    async def remove(self, user_id: UserId, passkey_id: str) -> bool:
-        """Forget a passkey of an account; False where it has no such one."""
+    async def remove(
+        self, user_id: UserId, passkey_id: str, *, issuers: Collection[str]
+    ) -> Removal:
+        """Forget a passkey of an account, unless it is the last way in that is known of."""
         known = self._passkeys.get(passkey_id)
         if known is None or known.user_id != user_id:
-            return False
+            return Removal.UNKNOWN
+        if self._beside is not None and self._beside.count_ways_in(user_id, issuers) <= 1:
+            return Removal.LAST
         del self._passkeys[passkey_id]
-        return True
+        return Removal.DONE
 
-    async def use_challenge(self, digest: str, *, until: datetime, now: datetime) -> bool:
-        """Remember that a challenge was used, and forget those that are over by now."""
-        for known, end in list(self._used.items()):
-            if end <= now:
-                del self._used[known]
-        if digest in self._used:
-            return False
-        self._used[digest] = until
-        return True
+    def _count(self, user_id: UserId) -> int:
+        return sum(each.user_id == user_id for each in self._passkeys.values())

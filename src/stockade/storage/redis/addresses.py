@@ -6,7 +6,9 @@ hosts, and addresses of the form that the ``limits`` package knows as well.
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -32,7 +34,15 @@ _SENTINEL: Final = frozenset({"redis+sentinel", "rediss+sentinel"})
 # Checks of health, places and resets need connections beside the trips, which are bounded.
 _SPARE: Final = 8
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
-_OPTIONS: Final = frozenset({"protocol", "ssl_ca_certs", "sentinel_username", "sentinel_password"})
+_OPTIONS: Final = frozenset({"protocol", "sentinel_username", "sentinel_password"})
+# Files of TLS: the authority of the server's certificate, and a certificate of our own.
+_FILES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
+# Neither the certificate nor the name in it is ever left unchecked.
+_TLS: Final = {
+    "ssl_cert_reqs": "required",
+    "ssl_check_hostname": True,
+    "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+}
 _SENTINEL_PORT: Final = 26379
 _PORT: Final = 6379
 _HIGHEST_PORT: Final = 65_535
@@ -54,7 +64,8 @@ def open_client(url: str, *, timeout: float, trips: int) -> Opened:
         url: ``redis://``, ``rediss://`` or ``unix://`` for one server;
             ``redis+cluster://user:password@host:port,host:port`` for a cluster;
             ``redis+sentinel://user:password@host:port,host:port/service`` for the primary that
-            Sentinels name. ``valkey`` stands for ``redis``, ``rediss`` for TLS.
+            Sentinels name. ``valkey`` stands for ``redis``, ``rediss`` for TLS with the options
+            ``ssl_ca_certs``, ``ssl_certfile`` and ``ssl_keyfile``.
         timeout: Seconds for connecting and for an answer.
         trips: Round trips under way at most.
 
@@ -74,15 +85,40 @@ def open_client(url: str, *, timeout: float, trips: int) -> Opened:
     if scheme not in _SINGLE | _CLUSTER | _SENTINEL:
         raise ConfigurationError(_MALFORMED)
     try:
+        _check_tls(f"{scheme}://{rest}")
         if scheme in _CLUSTER:
             return _open_cluster(f"{scheme}://{rest}", options)
         if scheme in _SENTINEL:
             return _open_sentinel(f"{scheme}://{rest}", options)
+        if scheme == "rediss":
+            options |= _TLS
         pool: ConnectionPool = ConnectionPool.from_url(f"{scheme}://{rest}", **options)
         return Opened(Redis.from_pool(pool))
     except (ValueError, TypeError, RedisError, RedisClusterException):
         # The driver's message may quote the address, and with it the password.
         raise ConfigurationError(_MALFORMED) from None
+
+
+def _check_tls(url: str) -> None:
+    """Refuse what would leave a certificate unchecked, or what only looks like TLS."""
+    parts = urlsplit(url)
+    for name, value in parse_qsl(parts.query):
+        if not name.startswith("ssl_"):
+            continue
+        if not parts.scheme.startswith("rediss"):
+            raise ConfigurationError(
+                f"{name} in the address of the Redis server says TLS and its scheme does not: use"
+                " rediss://"
+            )
+        if name not in _FILES:
+            raise ConfigurationError(
+                f"{name} is no option of the address of a Redis server, whose certificate is always"
+                " checked: ssl_ca_certs names its CA, ssl_certfile and ssl_keyfile our certificate"
+            )
+        if not os.access(value, os.R_OK):
+            raise ConfigurationError(
+                f"{name} in the address of the Redis server names no file that can be read"
+            )
 
 
 def make_connection(source: Redis | RedisCluster | ClusterNode) -> AbstractConnection:
@@ -152,10 +188,10 @@ def _read(url: str, *, port: int) -> _Address:
         if colon:
             options["password"] = unquote(password)
     if parts.scheme.startswith("rediss"):
-        options["ssl"] = True
+        options |= {"ssl": True, **_TLS}
     sentinel: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, strict_parsing=bool(parts.query)):
-        if name not in _OPTIONS:
+        if name not in _OPTIONS | _FILES:
             raise ValueError(name)
         if name.startswith("sentinel_"):
             sentinel[name.removeprefix("sentinel_")] = value

@@ -21,6 +21,7 @@ from stockade.rate_limiting.gcra import MICROSECONDS, charge_of
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.storage.batching import Outcome
 from stockade.storage.redis.addresses import Opened, make_connection
+from stockade.storage.redis.errors import store_errors
 from stockade.storage.redis.limits import (
     Call,
     Here,
@@ -28,7 +29,6 @@ from stockade.storage.redis.limits import (
     escape,
     make_calls,
     read_replies,
-    store_errors,
 )
 from stockade.storage.redis.pipeline import Pipeline
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Self
 
 from stockade.core.limits import Strategy
-from stockade.errors import ConfigurationError, StoreError
+from stockade.errors import ConfigurationError
 from stockade.rate_limiting.bans import Ban, BanTerms
 from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, UnitRefund
 from stockade.rate_limiting.observation import Bucket, fullest
@@ -20,6 +19,7 @@ from stockade.storage.batching import Batcher, Outcome, read_window_states
 from stockade.storage.loops import PerLoop
 from stockade.storage.redis.addresses import Opened, make_connection, open_client
 from stockade.storage.redis.bans import ADD_BAN, ENDS, LIFT_BAN, LIST_BANS, TIMES
+from stockade.storage.redis.errors import away, store_errors
 from stockade.storage.redis.leases import GIVE_BACK, HOLD, RENEW
 from stockade.storage.redis.pipeline import Pipeline, encode_command
 from stockade.storage.redis.refusals import RedisRefusalStore
@@ -36,14 +36,12 @@ try:
     from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
     from redis.asyncio.connection import AbstractConnection
-    from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+    from redis.exceptions import NoScriptError
 except ImportError as error:
     raise ConfigurationError(
         "the Redis driver is not installed: pip install 'stockade[redis]'"
     ) from error
 
-# What redis-py raises for an answer that is no RESP, or not the answer to what was asked.
-_NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
 # Keys that are read at a time where all of them are looked at.
 _PAGE = 1000
 # Connections for what is not counted: places and what goes back.
@@ -159,7 +157,7 @@ class RedisLimitStore:
     def _make_lane(self, make: Callable[[], AbstractConnection]) -> Lane:
         pipeline = Pipeline(make)
         run = partial(self._run, pipeline)
-        return Lane(pipeline, Batcher(run, away=_away, trips=self._trips, timeout=self._timeout))
+        return Lane(pipeline, Batcher(run, away=away, trips=self._trips, timeout=self._timeout))
 
     def _lane(self) -> Lane:
         here = self._loops.get()
@@ -412,7 +410,7 @@ def read_replies(
     outcomes: dict[int, Outcome] = {}
     for call, reply in zip(calls, replies, strict=True):
         if isinstance(reply, Exception):
-            outcomes.update((number, _away(reply)) for number in call.members)
+            outcomes.update((number, away(reply)) for number in call.members)
             continue
         own = call.read(reply, [batch[number] for number in call.members])
         outcomes.update(zip(call.members, own, strict=True))
@@ -422,22 +420,3 @@ def read_replies(
 def escape(text: str) -> str:
     """Write a text as a pattern that fits nothing else."""
     return _GLOB.sub(r"\\\1", text)
-
-
-@asynccontextmanager
-async def store_errors() -> AsyncIterator[None]:
-    """Turn the driver's errors into `StoreError`.
-
-    Raises:
-        StoreError: The server could not answer.
-    """
-    try:
-        yield
-    except (RedisError, RedisClusterException, OSError, TimeoutError, *_NONSENSE) as error:
-        raise _away(error) from error
-
-
-def _away(cause: BaseException | None) -> StoreError:
-    error = StoreError("the Redis store of the limits did not answer")
-    error.__cause__ = cause
-    return error

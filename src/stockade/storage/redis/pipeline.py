@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Final
 
 from stockade.errors import ConfigurationError
 
 try:
     from redis.asyncio.connection import AbstractConnection
     from redis.exceptions import ConnectionError as LostError
-    from redis.exceptions import ReadOnlyError, ResponseError
+    from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 except ImportError as error:
     raise ConfigurationError(
         "the Redis driver is not installed: pip install 'stockade[redis]'"
     ) from error
+
+# Seconds after which it is looked whether a connection is still open before it is used. Looking
+# costs a tenth of a trip.
+_IDLE: Final = 1.0
 
 
 def encode_command(parts: Iterable[bytes]) -> bytes:
@@ -30,12 +36,17 @@ def encode_command(parts: Iterable[bytes]) -> bytes:
 class _Line:
     """A connection, and the end of the line of those who wait for its answers."""
 
-    __slots__ = ("broken", "connection", "last")
+    __slots__ = ("broken", "connection", "last", "used")
 
     def __init__(self, connection: AbstractConnection) -> None:
         self.connection = connection
         self.last: asyncio.Future[None] | None = None
         self.broken = False
+        self.used = monotonic()
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing has passed for a while."""
+        return (self.last is None or self.last.done()) and monotonic() - self.used >= _IDLE
 
 
 class Pipeline:
@@ -66,27 +77,36 @@ class Pipeline:
             OSError: The same.
         """
         line = self._line
-        if line is None:
-            async with self._connecting:
-                line = self._line or await self._connect()
+        if line is None or line.is_idle():
+            line = await self._open()
         before, mine = line.last, asyncio.get_running_loop().create_future()
         line.last = mine
         try:
             await line.connection.send_packed_command(commands, check_health=False)
             if before is not None and not before.done():
                 await before
-            return [await _read(line) for _ in range(count)]
+            answers = [await _read(line) for _ in range(count)]
         except BaseException:
             await self._drop(line)
             raise
         finally:
             if not mine.done():
                 mine.set_result(None)
+        line.used = monotonic()
+        return answers
 
     async def close(self) -> None:
         """Close the connection; those who wait hear that it is lost."""
         if self._line is not None:
             await self._drop(self._line)
+
+    async def _open(self) -> _Line:
+        async with self._connecting:
+            line = self._line
+            if line is not None and line.is_idle() and not await _is_open(line.connection):
+                # The server, or something between, has closed what was idle: nobody is refused.
+                await self._drop(line)
+            return self._line or await self._connect()
 
     async def _connect(self) -> _Line:
         connection = self._make()
@@ -103,6 +123,16 @@ class Pipeline:
         if self._line is line:
             self._line = None
         await line.connection.disconnect(nowait=True)
+
+
+async def _is_open(connection: AbstractConnection) -> bool:
+    # Before redis-py 8 it had another name.
+    look = getattr(connection, "can_read", None) or connection.can_read_destructive
+    try:
+        # What comes unasked is nobody's answer.
+        return not await look()
+    except (RedisError, OSError):
+        return False
 
 
 async def _read(line: _Line) -> object:

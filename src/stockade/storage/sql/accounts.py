@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from stockade.authentication.models import Account, NewAccount
+from stockade.authentication.models import Account, Closing, NewAccount
 from stockade.core.identity import TenantId, UserId, UserType
 from stockade.errors import ConfigurationError, StoreError
 from stockade.storage.sql.engines import store_errors
+from stockade.storage.sql.locking import lock_owned
 from stockade.storage.sql.models import Membership, Tenant, User
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -140,8 +143,8 @@ class SQLAccountStore:
             except IntegrityError:
                 return False
 
-    async def set_active(self, user_id: UserId, *, active: bool) -> bool:
-        """Let an account act or not, and raise the epoch; False where it is not there.
+    async def set_active(self, user_id: UserId, *, active: bool, force: bool = False) -> Closing:
+        """Let an account act or not, and raise the epoch, unless it is the last owner of a tenant.
 
         Raises:
             StoreError: The database is away.
@@ -152,17 +155,28 @@ class SQLAccountStore:
             .values(is_active=active, token_epoch=User.token_epoch + 1)
         )
         async with store_errors(), self._engine.begin() as connection:
-            return (await connection.execute(statement)).rowcount == 1
+            if not active and not force and await lock_owned(connection, user_id):
+                return Closing.LAST_OWNER
+            changed = await connection.execute(statement)
+        return Closing.DONE if changed.rowcount == 1 else Closing.UNKNOWN
 
-    async def delete(self, user_id: UserId) -> bool:
-        """Delete an account with all that belongs to it; False where it is not there.
+    async def delete(self, user_id: UserId, *, tenants: Collection[TenantId] = ()) -> Closing:
+        """Delete an account with all that belongs to it, and tenants that nobody else owns.
 
         Raises:
-            StoreError: The database is away, or a table of the application needs the account.
+            StoreError: The database is away, or a table of the application needs the account or
+                one of the tenants.
         """
         async with store_errors(), self._engine.begin() as connection:
-            deleted = await connection.execute(delete(User).where(User.id == user_id))
-            return deleted.rowcount == 1
+            owned = await lock_owned(connection, user_id)
+            if owned is None:
+                return Closing.UNKNOWN
+            if owned != frozenset(tenants):
+                return Closing.LAST_OWNER
+            await connection.execute(delete(User).where(User.id == user_id))
+            if owned:
+                await connection.execute(delete(Tenant).where(Tenant.id.in_(owned)))
+        return Closing.DONE
 
     async def join(self, user_id: UserId, tenant_id: TenantId, role: str) -> bool:
         """Make an account a member of a tenant; False where it is one, with whatever role.

@@ -12,11 +12,13 @@ from stockade.storage.sql.devices import SQLDeviceStore
 from stockade.storage.sql.engines import make_engine, ping, store_errors
 from stockade.storage.sql.factors import SQLFactorStore
 from stockade.storage.sql.identities import SQLIdentityStore
+from stockade.storage.sql.invitations import SQLInvitationStore
 from stockade.storage.sql.links import SQLLinkStore
 from stockade.storage.sql.migrate import check_schema
 from stockade.storage.sql.passkeys import SQLPasskeyStore
 from stockade.storage.sql.sessions import SQLSessionStore
-from stockade.storage.sql.tenants import SQLInvitationStore, SQLTenantStore
+from stockade.storage.sql.spent import SQLSpentStore
+from stockade.storage.sql.tenants import SQLTenantStore
 from stockade.storage.sql.watching import guards_of, watch_statements
 from stockade.tenancy import Isolation, TenantScoped
 
@@ -62,6 +64,7 @@ class Databases:
         self.api_clients = None if engine is None else SQLAPIClientStore(engine)
         self.tenants = None if engine is None else SQLTenantStore(engine)
         self.invitations = None if engine is None else SQLInvitationStore(engine)
+        self.spent = None if engine is None else SQLSpentStore(engine)
         self.identities = None if engine is None else SQLIdentityStore(engine)
         self.factors = None if engine is None else SQLFactorStore(engine)
         self.devices = None if engine is None else SQLDeviceStore(engine)

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import column, insert, inspect, select, table
 from sqlalchemy.exc import NoSuchTableError
 
-from stockade.authentication.addresses import is_new_address
+from stockade.core.addresses import is_new_address
 from stockade.core.identity import TenantId, UserId, UserType
 from stockade.errors import ConfigurationError
 from stockade.storage.sql.accounts import create_tenant, join_tenant

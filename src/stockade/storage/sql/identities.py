@@ -1,26 +1,28 @@
-"""Read and write identities at providers, and what has been used up."""
+"""Read and write identities at providers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from stockade.authentication.models import Identity, NewAccount
 from stockade.core.identity import UserId
 from stockade.storage.sql.accounts import create_account, join_tenant
 from stockade.storage.sql.engines import store_errors
-from stockade.storage.sql.models import IdentityRow, SpentRow, User
+from stockade.storage.sql.models import IdentityRow
 from stockade.storage.sql.moments import aware
+from stockade.storage.sql.ways_in import remove_way_in
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from stockade.authentication.models import Placement
+    from stockade.authentication.models import Placement, Removal
 
 _COLUMNS = tuple(IdentityRow.__table__.columns)
 
@@ -106,22 +108,28 @@ class SQLIdentityStore:
             await connection.commit()
         return True
 
-    async def remove(self, user_id: UserId, identity_id: str, *, keep: int) -> bool:
-        """Take an identity off its account, unless too few others would stay.
+    async def remove(
+        self, user_id: UserId, identity_id: str, *, issuers: Collection[str]
+    ) -> Removal:
+        """Take an identity off its account, unless it is the last way in.
 
         Raises:
             StoreError: The database is away.
         """
-        # Of two removals at the same time the second has to see what the first has left: the row of
-        # the account is where they queue. SQLite lets one writer in at a time anyway.
-        queue = select(User.id).where(User.id == user_id).with_for_update()
-        count = select(func.count()).where(IdentityRow.user_id == user_id).scalar_subquery()
         statement = delete(IdentityRow).where(
-            IdentityRow.id == identity_id, IdentityRow.user_id == user_id, count > keep
+            IdentityRow.id == identity_id, IdentityRow.user_id == user_id
         )
+        return await remove_way_in(self._engine, statement, user_id, issuers=issuers)
+
+    async def remove_all(self, user_id: UserId) -> int:
+        """Take every identity off an account, and return how many that were.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        statement = delete(IdentityRow).where(IdentityRow.user_id == user_id)
         async with store_errors(), self._engine.begin() as connection:
-            await connection.execute(queue)
-            return (await connection.execute(statement)).rowcount == 1
+            return (await connection.execute(statement)).rowcount
 
     async def touch(self, identity_id: str, *, now: datetime) -> None:
         """Remember that somebody has signed in with an identity.
@@ -132,23 +140,6 @@ class SQLIdentityStore:
         statement = update(IdentityRow).where(IdentityRow.id == identity_id)
         async with store_errors(), self._engine.begin() as connection:
             await connection.execute(statement.values(last_used_at=now))
-
-    async def spend(self, digest: str, *, now: datetime, until: datetime) -> bool:
-        """Use something up; of any number of calls one gets True.
-
-        Raises:
-            StoreError: The database is away.
-        """
-        async with store_errors():
-            async with self._engine.begin() as connection:
-                await connection.execute(delete(SpentRow).where(SpentRow.expires_at <= now))
-            try:
-                async with self._engine.begin() as connection:
-                    values = {"digest": digest, "expires_at": until}
-                    await connection.execute(insert(SpentRow).values(**values))
-            except IntegrityError:
-                return False
-        return True
 
 
 async def _insert(connection: AsyncConnection, identity: Identity) -> None:

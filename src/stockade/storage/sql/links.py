@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from stockade.authentication.models import StoredLink
-from stockade.core.identity import TenantId, UserId
+from stockade.core.identity import UserId
 from stockade.storage.sql.engines import store_errors
 from stockade.storage.sql.models import LinkRow
 from stockade.storage.sql.moments import aware
@@ -39,13 +39,10 @@ class SQLLinkStore:
         Raises:
             StoreError: The database is away.
         """
-        tenant_id, role = link.membership or (None, None)
         place = {"purpose": link.purpose, "subject": link.subject}
         rest = {
             "email": link.email,
             "user_id": link.user_id,
-            "tenant_id": tenant_id,
-            "role": role,
             "digest": digest,
             "state": link.state,
             "created_at": link.created_at,
@@ -84,7 +81,6 @@ class SQLLinkStore:
             state=row.state,
             created_at=aware(row.created_at),
             expires_at=aware(row.expires_at),
-            membership=None if row.tenant_id is None else (TenantId(row.tenant_id), row.role),
         )
 
     async def take(self, digests: Sequence[str], *, now: datetime) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
     true,
@@ -156,6 +157,7 @@ class InvitationRow(Base):
     created_by: Mapped[str] = mapped_column(String(36))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    mailed: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
 
 class TOTPRow(Base):
@@ -206,16 +208,6 @@ class PasskeyRow(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-class UsedChallengeRow(Base):
-    """The digest of a challenge that something signed was accepted for, until it is over."""
-
-    __tablename__ = "stockade_used_challenges"
-    __table_args__ = (Index(None, "expires_at"),)
-
-    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-
-
 class KnownDeviceRow(Base):
     """The digest of a device that an account was seen with."""
 
@@ -232,17 +224,13 @@ class LinkRow(Base):
     """A one-time link, with the digest of its token."""
 
     __tablename__ = "stockade_one_time_links"
-    __table_args__ = (Index(None, "user_id"), Index(None, "tenant_id"), Index(None, "expires_at"))
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"))
 
     purpose: Mapped[str] = mapped_column(String(20), primary_key=True)
-    # The account, the address, or tenant and address: it has one link for each purpose.
+    # The account or the address: it has one link for each purpose.
     subject: Mapped[str] = mapped_column(String(300), primary_key=True)
     email: Mapped[str] = mapped_column(String(254))
     user_id: Mapped[str | None] = mapped_column(ForeignKey("stockade_users.id", ondelete="CASCADE"))
-    tenant_id: Mapped[str | None] = mapped_column(
-        ForeignKey("stockade_tenants.id", ondelete="CASCADE")
-    )
-    role: Mapped[str | None] = mapped_column(String(64))
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     state: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

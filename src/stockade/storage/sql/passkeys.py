@@ -10,14 +10,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from stockade.authentication.models import Passkey
 from stockade.core.identity import UserId
 from stockade.storage.sql.engines import store_errors
-from stockade.storage.sql.models import PasskeyRow, UsedChallengeRow
+from stockade.storage.sql.models import PasskeyRow
 from stockade.storage.sql.moments import aware
+from stockade.storage.sql.ways_in import remove_way_in
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from stockade.authentication.models import Removal
 
 _COLUMNS: Final = tuple(PasskeyRow.__table__.columns)
 
@@ -107,8 +111,10 @@ class SQLPasskeyStore:
         async with store_errors(), self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
-    async def remove(self, user_id: UserId, passkey_id: str) -> bool:
-        """Forget a passkey of an account; False where it has no such one.
+    async def remove(
+        self, user_id: UserId, passkey_id: str, *, issuers: Collection[str]
+    ) -> Removal:
+        """Forget a passkey of an account, unless it is the last way in.
 
         Raises:
             StoreError: The database is away.
@@ -116,26 +122,7 @@ class SQLPasskeyStore:
         statement = delete(PasskeyRow).where(
             PasskeyRow.id == passkey_id, PasskeyRow.user_id == user_id
         )
-        async with store_errors(), self._engine.begin() as connection:
-            return (await connection.execute(statement)).rowcount == 1
-
-    async def use_challenge(self, digest: str, *, until: datetime, now: datetime) -> bool:
-        """Remember that a challenge was used, and forget those that are over by now.
-
-        Raises:
-            StoreError: The database is away.
-        """
-        statement = (
-            self._insert(UsedChallengeRow)
-            .values(digest=digest, expires_at=until)
-            .on_conflict_do_nothing(index_elements=[UsedChallengeRow.digest])
-            .returning(UsedChallengeRow.digest)
-        )
-        over = delete(UsedChallengeRow).where(UsedChallengeRow.expires_at <= now)
-        async with store_errors(), self._engine.begin() as connection:
-            fresh = (await connection.execute(statement)).first() is not None
-            await connection.execute(over)
-        return fresh
+        return await remove_way_in(self._engine, statement, user_id, issuers=issuers)
 
 
 def _to_passkey(row: Row[*tuple[Any, ...]]) -> Passkey:

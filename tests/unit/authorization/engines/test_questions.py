@@ -64,6 +64,23 @@ def test_an_engine_is_asked_about_a_collection(
     assert engine.asked[-1] == (who.user_id, "create", Collection("notes"))
 
 
+def test_an_engine_need_not_be_hashable() -> None:
+    """Questions are told apart by the engine itself."""
+
+    class Unhashable(Plain):
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, _other: object) -> bool:
+            return True
+
+    first, second = Unhashable(answer=True), Unhashable(answer=False)
+    asked = require_engine(first, "create", "notes") & require_engine(first, "create", "notes")
+    assert len(asked.policy.questions) == 1
+    other = require_engine(second, "create", "notes")
+    assert not covers(asked.policy, other.policy)
+    assert not decide((asked & other).policy, ANA, now=None).granted
+
+
 def test_an_engine_stands_beside_roles() -> None:
     """Both have to hold; as one of several it is refused, since nobody could say what to mend."""
     both = require_role("admin") & require_engine(Plain(True), "create", "notes")

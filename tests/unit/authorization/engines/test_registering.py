@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -81,3 +83,16 @@ def test_a_registration_that_cannot_be_meant_is_refused() -> None:
     for engine, actions in ((Engine(), ()), (Engine(), ("read",)), (object(), ("write",))):
         with pytest.raises(ConfigurationError):
             policy_of_engine(model, engine, *actions)  # type: ignore[arg-type]
+
+
+def test_the_core_needs_no_engine() -> None:
+    """Neither library is loaded before an engine is made."""
+    program = (
+        "import sys, stockade, stockade.authorization.engines.casbin,"
+        " stockade.authorization.engines.cedar;"
+        " print(*({'casbin', 'cedarpy', 'simpleeval'} & sys.modules.keys()))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout.strip() == ""

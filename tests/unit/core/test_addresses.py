@@ -1,6 +1,6 @@
 import pytest
 
-from stockade.authentication.addresses import is_new_address
+from stockade.core.addresses import is_new_address
 
 
 @pytest.mark.parametrize(
