@@ -181,18 +181,18 @@ class StatementGuard:
         connection: Connection,
         cursor: object,  # noqa: ARG002 - the signature of the event
         statement: str,
-        parameters: object,
+        parameters: object,  # noqa: ARG002
         context: Any,  # noqa: ANN401 - an ExecutionContext, or None
         executemany: bool,  # noqa: ARG002, FBT001
-    ) -> tuple[str, object]:
-        """Let SQL through as it is, if the isolated compiler rendered it, or in a block."""
+    ) -> None:
+        """Let SQL reach the driver only if the isolated compiler rendered it, or in a block."""
         binding = connection.get_execution_options().get(BINDING_OPTION)
         if not isinstance(binding, TenantBinding):
             raise self._tenant_required()
         compiled: Any = getattr(context, "compiled", None)
         isolated = isinstance(compiled, IsolatedCompiler)
         if isolated and not compiled.holds_text:
-            return statement, parameters
+            return
         block = binding.raw.find() if binding.raw else None
         if isolated:
             if block is not None:
@@ -203,7 +203,6 @@ class StatementGuard:
             block.note(statement)
         elif not self._dialects.rule.permits(statement, whole=True):
             raise self._driver_sql(binding)
-        return statement, parameters
 
     def _let_in(
         self,

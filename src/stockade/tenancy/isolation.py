@@ -110,7 +110,7 @@ class Isolation:
         dialects = IsolatedDialects(dialect, self._rule, self._raw_rule, make_compiler)
         guard = StatementGuard(self._plan.tables, self._refusals, dialects)
         event.listen(sync_engine, "before_execute", guard.before_execute, retval=True)
-        event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute, retval=True)
+        event.listen(sync_engine, "before_cursor_execute", guard.before_cursor_execute)
         if self._transaction is not None:
             event.listen(sync_engine, "begin", enter_again)
             event.listen(sync_engine, "handle_error", RowSecurityRefusals(self._refusals))
