@@ -31,6 +31,7 @@ demo: .venv-demo/.stamp ## Serve the multi-tenant example (DEMO_ARGS, STOCKADE_D
 test: .venv/.stamp ## Run every test against real servers (PYTEST_ARGS)
 	@$(BIN)/python scripts/browser.py
 	@$(BIN)/python scripts/oauth_client.py
+	@$(BIN)/python scripts/tls_redis.py
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Old releases warn about newer ones of their own dependencies, which is no fault of ours.

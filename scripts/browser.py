@@ -17,6 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.debian import install
+
 ROOT = Path(__file__).resolve().parent.parent
 UNPACKED = ROOT / ".tools" / "chromium"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -51,17 +55,7 @@ def find_browser() -> str | None:
 
 def install_with_apt() -> None:
     """Install Debian's package, which root alone may."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return
-    print("browser: installing chromium with apt-get", file=sys.stderr)
-    for arguments in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-        subprocess.run(
-            ["apt-get", "-qq", *arguments],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
+    install("chromium")
 
 
 def unpack_from_npm() -> None:

@@ -20,6 +20,7 @@ from stockade.events import EventLog, MemorySink
 from stockade.rate_limiting import LimitRequest, LimitStore, RateLimitingSettings
 from stockade.settings import Environment
 from stockade.storage import guarded_limit_store, limit_store
+from tests.conftest import miss
 from tests.servers.process import START_TIMEOUT, free_port
 from tests.servers.redis import answers, find_server
 from tests.servers.tls import Authority, find_tls_redis, tls_front
@@ -64,7 +65,7 @@ class Scene:
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
     """TLS of each kind."""
     if request.param == "server" and find_tls_redis() is None:
-        pytest.skip("no Redis that speaks TLS: set STOCKADE_TEST_TLS_REDIS or install redis-server")
+        miss("no Redis that speaks TLS: set STOCKADE_TEST_TLS_REDIS or install redis-server")
     url = request.getfixturevalue("redis_url") if request.param == "front" else ""
     return Scene(tmp_path, request.param, url)
 
@@ -264,7 +265,7 @@ async def test_a_user_who_is_not_let_in(tmp_path: Path, user: str, said: str) ->
 async def test_a_cluster_with_tls(tmp_path: Path) -> None:
     """All connections to the nodes of a cluster are checked alike."""
     if find_tls_redis() is None:
-        pytest.skip("no Redis that speaks TLS")
+        miss("no Redis that speaks TLS")
     ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
     pair = ours.issue("127.0.0.1")
     bus = str(free_port())
@@ -288,7 +289,7 @@ async def test_sentinels_with_tls(tmp_path: Path) -> None:
     """Sentinels and the primary that they name are both checked."""
     program = find_tls_redis()
     if program is None:
-        pytest.skip("no Redis that speaks TLS")
+        miss("no Redis that speaks TLS")
     ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
     certificate, key = ours.issue("127.0.0.1")
     with ExitStack() as stack:

@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from tests.servers.redis import NAMES
 
 PROGRAM_VARIABLE = "STOCKADE_TEST_TLS_REDIS"
+UNPACKED = Path(__file__).resolve().parents[2] / ".tools" / "redis" / "redis-server"
 
 
 class Authority:
@@ -83,8 +84,8 @@ class Authority:
 
 @cache
 def find_tls_redis() -> Path | None:
-    """Return a Redis or Valkey that speaks TLS: a given one, else an installed one, or None."""
-    for name in (os.environ.get(PROGRAM_VARIABLE, ""), *NAMES):
+    """Return a Redis or Valkey that speaks TLS: a given one, an installed one, or None."""
+    for name in (os.environ.get(PROGRAM_VARIABLE, ""), *NAMES, str(UNPACKED)):
         found = shutil.which(name) if name else None
         # A build without TLS says so at once; one with it misses its certificate.
         if found and _complains(found, "tls-cert-file"):
