@@ -93,7 +93,7 @@ class WebSettings(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _check_proxy_header(self) -> Self:  # noqa: N804 - pydantic hands it an instance
+    def _check_proxy_header(self) -> Self:  # noqa: N804 - pydantic calls it on the instance
         if self.proxy_header != "x-forwarded-for" and not self.trusted_proxies:
             message = (
                 "proxy_header is read from trusted proxies alone: name them in "

@@ -212,7 +212,7 @@ def test_an_element_tells_the_scheme(kind: str, scheme: str) -> None:
     """It is believed from a trusted proxy, in the words of the kind of request."""
     element = (b"forwarded", b"for=198.51.100.1;proto=https")
     plain = kind.replace("websocket", "ws")
-    scope = {"type": kind, "scheme": plain, "proxy_header": "forwarded"}
+    scope: dict[str, Any] = {"type": kind, "scheme": plain, "proxy_header": "forwarded"}
     assert read(element, peer="10.0.0.1", **scope)[0].scheme == scheme
     assert read(element, **scope)[0].scheme == plain
 
