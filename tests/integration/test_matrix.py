@@ -46,6 +46,8 @@ FOR_NOBODY: Final = {
     ("POST", "/auth/password/reset"),
     ("POST", "/auth/email/allow"),
     ("POST", "/auth/email/confirm"),
+    ("POST", "/tenants/invitations/look"),
+    ("POST", "/tenants/invitations/register"),
 }
 PROGRAMS: Final = {
     "program": {"roles": ["member"], "scopes": ["projects:budget:read", "projects:budget:write"]},
