@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from jinja2 import FileSystemLoader
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from stockade import Stockade
 from stockade.dashboard.pages.bans import name_subject
@@ -326,6 +327,30 @@ async def test_below_a_root_path(site: Site) -> None:
         headers = {"Sec-Fetch-Site": "same-origin"}
         answer = await client.post("/api/ops/sign-in", data=form, headers=headers)
         assert answer.headers["location"] == "/api/ops"
+
+
+@pytest.mark.parametrize(
+    ("root", "shown"),
+    [
+        ("%5Cevil.example", "/%5Cevil.example"),
+        ("{0.__class__}", "/%7B0.__class__%7D"),
+        ("{}{}", "/%7B%7D%7B%7D"),
+        ("a%22c", "/a%22c"),
+    ],
+)
+async def test_below_a_path_that_callers_choose(site: Site, root: str, shown: str) -> None:
+    """No spelling of a mount's parameter leads a link or a form to another host, or fails."""
+    outer = Starlette(routes=[Mount("/{tenant}", app=site.app)])
+    transport = httpx2.ASGITransport(app=outer)
+    async with httpx2.AsyncClient(transport=transport, base_url="https://testserver") as client:
+        client.headers["Sec-Fetch-Site"] = "same-origin"
+        base = f"https://testserver/{root}/ops"
+        for path in ("", "/sign-in", "/bans"):
+            answer = await client.get(f"{base}{path}")
+            assert f'action="{shown}/ops/sign-in"' in answer.text
+        form = {"email": ROOT.email, "password": PASSWORD}
+        answer = await client.post(f"{base}/sign-in", data=form)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{shown}/ops")
 
 
 async def test_other_paths_keep_their_problems(site: Site) -> None:
