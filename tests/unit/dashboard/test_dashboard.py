@@ -239,7 +239,7 @@ async def test_decisions_are_explained(site: Site) -> None:
     """The page has the verdict, its reason code and each step."""
     async with site.browser() as root:
         assert "GET /notes" in (await root.get("/ops/explain")).text
-        form = {"email": "admin@acme.example", "route": "GET /notes"}
+        form = {"email": "Admin@Acme.example", "route": "GET /notes"}
         page = (await root.post("/ops/explain", data=form)).text
         assert "It may<" in page
         assert "authorization.granted" in page
