@@ -19,9 +19,11 @@ from stockade import Stockade
 from stockade.dashboard.pages.bans import name_subject
 from stockade.dashboard.rendering import CONTENT_SECURITY_POLICY, make_environment
 from stockade.errors import ConfigurationError, StoreError
+from stockade.gate.requests import RouteExcuse
 from stockade.rate_limiting.refusals import Outcome
 from stockade.sanitization.jinja import check_jinja2
 from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.tenancy.raw_places import RawExcuse
 from tests.unit.dashboard.helpers import (
     HOSTILE,
     PASSWORD,
@@ -271,6 +273,29 @@ async def test_reasons_are_shown_as_text(site: Site) -> None:
         overview = (await root.get("/ops")).text
         assert "because &#34;&gt;&lt;script&gt;" in overview
         assert "the load balancer asks" in overview
+
+
+async def test_sql_text_that_is_let_through_is_shown(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The overview has every kind of excuse, each with its reason."""
+    excuses: list[RouteExcuse | RawExcuse] = [
+        RouteExcuse(route="GET /notes", place="query q", kind="text", reason="a <b> search"),
+        RawExcuse(
+            place="reports.py:7",
+            name="REPORT",
+            reason=f"because {HOSTILE}",
+            used=("jobs.py:3", "jobs.py:9"),
+            held_by="nothing",
+        ),
+    ]
+    monkeypatch.setattr(site.stockade, "excuses", lambda: excuses)
+    async with site.browser() as root:
+        answer = await root.get("/ops")
+    assert answer.status_code == 200
+    for shown in ("reports.py:7", "jobs.py:3, jobs.py:9", "nothing", "a &lt;b&gt; search"):
+        assert shown in answer.text
+    assert "<script" not in answer.text
 
 
 async def test_a_store_that_is_away_is_a_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
