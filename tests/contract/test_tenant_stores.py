@@ -119,6 +119,8 @@ async def test_an_account_that_may_not_act_has_no_role(stores: Stores) -> None:
     async with stores.engine.begin() as connection:
         await connection.execute(update(User).where(User.id == ANA).values(is_active=False))
     assert await stores.tenants.role_of(tenant_id, ANA) is None
+    assert await stores.tenants.role_of_member(tenant_id, ANA) == "owner"
+    assert await stores.tenants.role_of_member(tenant_id, BEA) is None
 
 
 async def test_a_role_changes_once(stores: Stores) -> None:

@@ -49,6 +49,11 @@ class Account:
         """Whether somebody can sign in with a password; Django marks what is none with ``!``."""
         return self.password_hash[:1] not in {"", "!"}
 
+    @property
+    def must_have_no_password(self) -> bool:
+        """Whether Django has marked it as one that nobody may give a password."""
+        return self.password_hash.startswith("!")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:

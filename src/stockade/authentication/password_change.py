@@ -159,14 +159,16 @@ class PasswordChange:
             The account as it is now, for a new session.
 
         Raises:
-            ForbiddenError: A key of a program calls, or the account has a password: whoever does
-                not know that one must not replace it.
+            ForbiddenError: A key of a program calls, the account must have no password, or it has
+                one: whoever does not know that one must not replace it.
             InvalidTokenError: The account is gone, or somebody else has changed it just now.
             PasswordRefusedError: The password breaks a rule.
             UnavailableError: Too many passwords wait already.
             StoreError: A store is away.
         """
         account = await self._own.load(caller)
+        if account.must_have_no_password:
+            raise ForbiddenError(reason="authentication.account_without_password")
         if account.has_password:
             raise ForbiddenError(reason="authentication.password_there")
         return await self._put(account, new, reason="authentication.password_set", scope=scope)

@@ -88,8 +88,7 @@ class PasswordRecovery:
             refusal = "authentication.unknown_account"
         elif not account.active:
             refusal = "authentication.account_inactive"
-        elif account.password_hash.startswith("!"):
-            # Django has marked it as one that must have no password.
+        elif account.must_have_no_password:
             refusal = "authentication.account_without_password"
         events, name = self._post.events, "authentication.reset_asked"
         if account is None or refusal is not None:

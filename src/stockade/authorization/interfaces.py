@@ -69,6 +69,13 @@ class TenantStore(Protocol):
             StoreError: The store is away.
         """
 
+    async def role_of_member(self, tenant_id: TenantId, user_id: UserId) -> str | None:
+        """Return the role of a member, whether its account may act or not, or None.
+
+        Raises:
+            StoreError: The store is away.
+        """
+
     async def change(
         self, tenant_id: TenantId, user_id: UserId, *, old: str, new: str | None, keep: str
     ) -> Change:

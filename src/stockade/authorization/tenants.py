@@ -140,10 +140,7 @@ class Tenants:
         return caller.tenant_id, role
 
     async def _require_member(self, tenant_id: TenantId, user_id: UserId) -> str:
-        role = next(
-            (each.role for each in await self._store.members(tenant_id) if each.user_id == user_id),
-            None,
-        )
+        role = await self._store.role_of_member(tenant_id, user_id)
         if role is None:
             raise NotFoundError(reason="authorization.member_unknown")
         return role

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import HTMLResponse
 
+from stockade.api_docs.endpoints import root_prefix
 from stockade.core.exchange import find_exchange
 from stockade.core.printing import printable
 from stockade.errors import ConfigurationError
@@ -71,8 +72,8 @@ class Renderer:
         self.style_name = f"dashboard.{hashlib.sha256(self.style).hexdigest()[:16]}.css"
 
     def base(self, scope: Scope) -> str:
-        """Return the path of the dashboard as the browser of a request sees it."""
-        return f"{scope.get('root_path', '')}{self.path}"
+        """Return the path of the dashboard as the browser of a request sees it, ready for a URL."""
+        return root_prefix(scope) + self.path
 
     def render(
         self,
@@ -98,7 +99,8 @@ class Renderer:
         principal = None if exchange is None else exchange.principal
         base = self.base(scope)
         text = self._environment.get_template(template).render(
-            url_for=f"{base}{{}}".format,
+            # A path that a mount reads from the request may hold braces.
+            url_for=base.__add__,
             style=self.style_name,
             page=page,
             navigation=self._navigation,

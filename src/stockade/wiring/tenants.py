@@ -144,7 +144,7 @@ async def find_principal(
     Raises:
         StoreError: The accounts are away.
     """
-    account = await accounts.find_by_email(email)
+    account = await accounts.find_by_email(email.lower())
     if account is not None and tenant_id is not None:
         account = await accounts.find_by_id(account.user_id, tenant_id)
     if account is None or not account.active or tenant_id not in {None, account.tenant_id}:

@@ -104,6 +104,16 @@ async def test_an_account_without_a_password_has_none_to_change(bench: AccountBe
             await change(bench, guess, caller=caller)
 
 
+async def test_an_account_that_must_have_no_password_gets_none(bench: AccountBench) -> None:
+    """What Django has marked so gets a password neither by a link nor by a session."""
+    marked = dataclasses.replace(BEA, password_hash="!unusable")
+    bench.accounts.put(marked)
+    with pytest.raises(ForbiddenError) as caught:
+        await bench.services.change.set_first(CALLER, FRESH, scope=None)
+    assert caught.value.reason == "authentication.account_without_password"
+    assert await bench.account() == marked
+
+
 @pytest.mark.parametrize("method", [AuthenticationMethod.API_KEY, AuthenticationMethod.BASIC])
 async def test_a_program_changes_no_password(
     bench: AccountBench, method: AuthenticationMethod

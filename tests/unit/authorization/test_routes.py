@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import insert
 
 from stockade import Settings, Stockade
 from stockade.core import UserId
@@ -15,7 +17,16 @@ from stockade.storage.sql import (
     make_engine,
     upgrade_schema,
 )
+from stockade.storage.sql.models import Membership, User
 from tests.unit.authorization.world import MEMBERS, NAME, World
+
+_PLAIN = {
+    "user_type": "user",
+    "password_hash": "",
+    "is_active": True,
+    "token_epoch": 0,
+    "email_verified": True,
+}
 
 
 @pytest.fixture
@@ -190,3 +201,27 @@ async def test_routes_that_could_not_work_stop_the_start(
     with pytest.raises(ConfigurationError):
         await stockade.start()
     await stockade.stop()
+
+
+def test_a_tenant_of_many_can_be_rid_of_each(world: World) -> None:
+    """Whoever is not in the list of a thousand any more leaves, is removed and changes roles."""
+
+    async def crowd() -> None:
+        engine = make_engine(world.url)
+        names = [f"{number:04}" for number in range(1000)]
+        accounts = [{"id": each, "email": f"{each}@example.com", **_PLAIN} for each in names]
+        joined = [
+            {"user_id": each, "tenant_id": "acme", "role": "member", "is_default": True}
+            for each in names
+        ]
+        async with engine.begin() as connection:
+            await connection.execute(insert(User), accounts)
+            await connection.execute(insert(Membership), joined)
+        await engine.dispose()
+
+    anyio.run(crowd)
+    assert MEMBERS.keys().isdisjoint(world.roles())
+    assert world.call("ana", "PATCH", "/tenants/members/mia", {"role": "admin"}).status_code == 204
+    assert world.call("mia", "DELETE", "/tenants/members/mia").status_code == 204
+    assert world.call("ana", "DELETE", "/tenants/members/ada").status_code == 204
+    assert world.call("ada", "GET", "/tenants").json() == []

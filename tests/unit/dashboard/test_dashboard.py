@@ -13,14 +13,17 @@ import pytest
 from fastapi import FastAPI
 from jinja2 import FileSystemLoader
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from stockade import Stockade
 from stockade.dashboard.pages.bans import name_subject
 from stockade.dashboard.rendering import CONTENT_SECURITY_POLICY, make_environment
 from stockade.errors import ConfigurationError, StoreError
+from stockade.gate.requests import RouteExcuse
 from stockade.rate_limiting.refusals import Outcome
 from stockade.sanitization.jinja import check_jinja2
 from stockade.storage.memory.accounts import MemoryAccountStore
+from stockade.tenancy.raw_places import RawExcuse
 from tests.unit.dashboard.helpers import (
     HOSTILE,
     PASSWORD,
@@ -238,7 +241,7 @@ async def test_decisions_are_explained(site: Site) -> None:
     """The page has the verdict, its reason code and each step."""
     async with site.browser() as root:
         assert "GET /notes" in (await root.get("/ops/explain")).text
-        form = {"email": "admin@acme.example", "route": "GET /notes"}
+        form = {"email": "Admin@Acme.example", "route": "GET /notes"}
         page = (await root.post("/ops/explain", data=form)).text
         assert "It may<" in page
         assert "authorization.granted" in page
@@ -270,6 +273,29 @@ async def test_reasons_are_shown_as_text(site: Site) -> None:
         overview = (await root.get("/ops")).text
         assert "because &#34;&gt;&lt;script&gt;" in overview
         assert "the load balancer asks" in overview
+
+
+async def test_sql_text_that_is_let_through_is_shown(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The overview has every kind of excuse, each with its reason."""
+    excuses: list[RouteExcuse | RawExcuse] = [
+        RouteExcuse(route="GET /notes", place="query q", kind="text", reason="a <b> search"),
+        RawExcuse(
+            place="reports.py:7",
+            name="REPORT",
+            reason=f"because {HOSTILE}",
+            used=("jobs.py:3", "jobs.py:9"),
+            held_by="nothing",
+        ),
+    ]
+    monkeypatch.setattr(site.stockade, "excuses", lambda: excuses)
+    async with site.browser() as root:
+        answer = await root.get("/ops")
+    assert answer.status_code == 200
+    for shown in ("reports.py:7", "jobs.py:3, jobs.py:9", "nothing", "a &lt;b&gt; search"):
+        assert shown in answer.text
+    assert "<script" not in answer.text
 
 
 async def test_a_store_that_is_away_is_a_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,6 +352,30 @@ async def test_below_a_root_path(site: Site) -> None:
         headers = {"Sec-Fetch-Site": "same-origin"}
         answer = await client.post("/api/ops/sign-in", data=form, headers=headers)
         assert answer.headers["location"] == "/api/ops"
+
+
+@pytest.mark.parametrize(
+    ("root", "shown"),
+    [
+        ("%5Cevil.example", "/%5Cevil.example"),
+        ("{0.__class__}", "/%7B0.__class__%7D"),
+        ("{}{}", "/%7B%7D%7B%7D"),
+        ("a%22c", "/a%22c"),
+    ],
+)
+async def test_below_a_path_that_callers_choose(site: Site, root: str, shown: str) -> None:
+    """No spelling of a mount's parameter leads a link or a form to another host, or fails."""
+    outer = Starlette(routes=[Mount("/{tenant}", app=site.app)])
+    transport = httpx2.ASGITransport(app=outer)
+    async with httpx2.AsyncClient(transport=transport, base_url="https://testserver") as client:
+        client.headers["Sec-Fetch-Site"] = "same-origin"
+        base = f"https://testserver/{root}/ops"
+        for path in ("", "/sign-in", "/bans"):
+            answer = await client.get(f"{base}{path}")
+            assert f'action="{shown}/ops/sign-in"' in answer.text
+        form = {"email": ROOT.email, "password": PASSWORD}
+        answer = await client.post(f"{base}/sign-in", data=form)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{shown}/ops")
 
 
 async def test_other_paths_keep_their_problems(site: Site) -> None:

@@ -82,12 +82,12 @@ def read_rules(model: Any, source: Any) -> None:  # noqa: ANN401 - as above
         source: A path, a text, or an adapter of Casbin.
 
     Raises:
-        ConfigurationError: A line is broken, or says what the model can't hold.
+        ConfigurationError: A line is broken or says what the model can't hold, or an adapter fails.
     """
     if isinstance(source, Path | str):
         _read_text(model, source)
     elif callable(getattr(source, "load_policy", None)):
-        source.load_policy(model)
+        _ask_adapter(model, source)
     else:
         message = "Casbin policies are a path, a text or an adapter"
         raise ConfigurationError(message)
@@ -99,6 +99,15 @@ def read_rules(model: Any, source: Any) -> None:  # noqa: ANN401 - as above
     for rule in rules.policy:
         _require_effect(rule, rules.tokens, model["e"]["e"].value)
     model.sort_policies_by_priority()
+
+
+def _ask_adapter(model: Any, adapter: Any) -> None:  # noqa: ANN401 - as above
+    try:
+        adapter.load_policy(model)
+    # Whatever its database raises: the other engines are to get their policies, and an event says
+    # that this one has not.
+    except Exception as error:
+        raise _broken("Casbin policies", f"the adapter fails: {type(error).__name__}") from error
 
 
 def _read_text(model: Any, source: Path | str) -> None:  # noqa: ANN401 - as above

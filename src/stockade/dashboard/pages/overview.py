@@ -8,6 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from stockade.gate.plans import Access
+from stockade.gate.requests import RouteExcuse
+from stockade.tenancy.raw_places import RawExcuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,7 +39,7 @@ def add_overview(router: APIRouter, sources: Sources) -> None:
     @router.get("", name="stockade:dashboard-overview")
     async def overview(request: Request) -> Response:
         """Show the overview."""
-        found, plans = sources.found(), stockade.plans()
+        found, plans, excuses = sources.found(), stockade.plans(), stockade.excuses()
         counted = dict.fromkeys(Access, 0)
         for plan in plans:
             counted[plan.access] += 1
@@ -53,7 +55,8 @@ def add_overview(router: APIRouter, sources: Sources) -> None:
             opened=_reasons(plans, lambda policy: policy.public),
             free=_reasons(plans, _free),
             unchecked=_reasons(plans, lambda policy: policy.unchecked),
-            excuses=stockade.excuses(),
+            excuses=[each for each in excuses if isinstance(each, RouteExcuse)],
+            raw=[each for each in excuses if isinstance(each, RawExcuse)],
         )
 
 

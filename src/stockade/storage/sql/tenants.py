@@ -15,6 +15,7 @@ from stockade.storage.sql.locking import lock_tenant, lock_user
 from stockade.storage.sql.models import Membership, Tenant, User
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _MOST_LISTED = 1000
@@ -100,17 +101,21 @@ class SQLTenantStore:
             StoreError: The database is away.
         """
         statement = (
-            select(Membership.role)
+            _role_of(tenant_id, user_id)
             .join(User, User.id == Membership.user_id)
-            .where(
-                Membership.tenant_id == tenant_id,
-                Membership.user_id == user_id,
-                User.is_active.is_(True),
-            )
+            .where(User.is_active.is_(True))
         )
         async with store_errors(), self._engine.connect() as connection:
-            role: str | None = await connection.scalar(statement)
-        return role
+            return await connection.scalar(statement)
+
+    async def role_of_member(self, tenant_id: TenantId, user_id: UserId) -> str | None:
+        """Return the role of a member, whether its account may act or not, or None.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        async with store_errors(), self._engine.connect() as connection:
+            return await connection.scalar(_role_of(tenant_id, user_id))
 
     async def change(
         self, tenant_id: TenantId, user_id: UserId, *, old: str, new: str | None, keep: str
@@ -143,6 +148,12 @@ class SQLTenantStore:
             else:
                 await connection.execute(update(Membership).where(*place).values(role=new))
         return Change.DONE
+
+
+def _role_of(tenant_id: TenantId, user_id: UserId) -> Select[str]:
+    return select(Membership.role).where(
+        Membership.tenant_id == tenant_id, Membership.user_id == user_id
+    )
 
 
 async def join_next(

@@ -12,9 +12,13 @@ import pytest
 
 from stockade.authorization.engines import Collection
 from stockade.authorization.engines.casbin import CasbinEngine
+from stockade.authorization.engines.starting import REFUSED, RELOADED, PolicyEngines
 from stockade.authorization.objects import ENGINE_FAILED
+from stockade.authorization.settings import AuthorizationSettings
+from stockade.core.clock import SystemClock
 from stockade.core.identity import Principal, UserId, UserType
 from stockade.errors import ConfigurationError
+from stockade.events import EventLog, MemorySink
 from tests.unit.authorization.engines.casbin_models import (
     EFFECT,
     MATCHER,
@@ -322,6 +326,37 @@ def test_an_adapter_is_held_to_the_same(value: object) -> None:
     with pytest.raises(ConfigurationError):
         made.reload()
     assert made.is_allowed(caller("admin"), "write", Note())
+
+
+class Away(Lines):
+    """An adapter whose database goes away in the middle."""
+
+    away = False
+
+    def load_policy(self, model: Any) -> None:  # noqa: ANN401 - as above
+        """Load the rules, and then fail."""
+        super().load_policy(model)
+        if self.away:
+            secret = "postgresql://casbin:hunter2@db"
+            raise OSError(secret)
+
+
+def test_an_adapter_that_fails_keeps_nobody_from_new_policies() -> None:
+    """It is a broken source as any other: what was in force stays, and an event says so."""
+    rule = ["admin", "*", "Note", "write", "allow"]
+    first, second = Away([rule]), Lines([rule])
+    made = [engine(first), engine(second)]
+    sink = MemorySink()
+    engines = PolicyEngines(AuthorizationSettings(), EventLog([sink], clock=SystemClock()))
+    engines._engines = list(made)
+    first.away, first.rules = True, []
+    second.rules = [["admin", "*", "Note", "read", "allow"]]
+    with pytest.raises(ConfigurationError, match="adapter fails: OSError") as caught:
+        engines.reload()
+    assert "hunter2" not in str(caught.value) + str(list(sink))
+    assert made[0].is_allowed(caller("admin"), "write", Note())
+    assert not made[1].is_allowed(caller("admin"), "write", Note())
+    assert [event.name for event in sink] == [REFUSED, RELOADED]
 
 
 NAMES = [
