@@ -83,13 +83,12 @@ def require_shown(
         names: Columns that it must have.
         refusals: Where the refusal is recorded.
     """
-
     _expected[running] = (names, refusals)
     if not event.contains(connection, "after_cursor_execute", _look):
         event.listen(connection, "after_cursor_execute", _look)
 
 
-def _look(  # noqa: PLR0917 - the signature of the event.
+def _look(
     _connection: Connection,
     cursor: Any,
     _statement: str,

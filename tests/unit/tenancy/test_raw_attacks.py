@@ -65,21 +65,21 @@ def test_listener_that_asks_in_between(database: Database) -> None:
         connection = session.connection()
         asked: list[str] = []
 
-        def ask(  # noqa: PLR0917 - the signature of the event.
+        def ask(
             used: Connection,
             _cursor: object,
             statement: str,
             _parameters: object,
             _context: Any,  # noqa: ANN401
-            _many: bool,  # noqa: FBT001
+            _many: bool,
         ) -> None:
             if not asked and "folder_id" in statement:
                 asked.append(statement)
                 used.execute(select(Note.id)).all()
 
         event.listen(connection.engine, "before_cursor_execute", ask)
+        query = select(Note).from_statement(text("SELECT id, name, folder_id FROM note"))
         with TRIED(session), pytest.raises(OpaqueSQLError) as caught:
-            query = select(Note).from_statement(text("SELECT id, name, folder_id FROM note"))
             session.scalars(query).all()
         assert asked
         assert caught.value.reason == "tenancy.unverifiable_object"
