@@ -79,6 +79,7 @@ def test_listener_that_asks_in_between(database: Database) -> None:
 
         event.listen(connection.engine, "before_cursor_execute", ask)
         query = select(Note).from_statement(text("SELECT id, name, folder_id FROM note"))
+        query = select(Note).from_statement(text("SELECT id, name, folder_id FROM note"))
         with TRIED(session), pytest.raises(OpaqueSQLError) as caught:
             session.scalars(query).all()
         assert asked
