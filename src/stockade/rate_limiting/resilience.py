@@ -285,7 +285,7 @@ class ResilientStore:
         self._cause = None
         if not self._healthy:
             self._healthy = True
-            self._events.emit("rate_limiting.store_recovered")
+            self._events.emit("rate_limiting.store_recovered", details={"policy": self._policy})
 
 
 def _full(request: LimitRequest) -> LimitState:

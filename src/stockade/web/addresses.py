@@ -24,7 +24,7 @@ _MAXIMUM_HOPS = 32
 
 
 class ClientAddresses:
-    """Tell the client's address from the connection and the forwarding headers.
+    """Tell the client's address from the connection and the header ``X-Forwarded-For``.
 
     The header is read from the right: each proxy appends the address it saw, so only what trusted
     proxies appended can be believed. The leftmost entry, which a client can write, is never taken
@@ -50,9 +50,8 @@ class ClientAddresses:
             return peer or UNKNOWN
         if peer is not None and not self.is_trusted(peer):
             return peer
-        hops = b",".join(forwarded_for).decode("latin-1").split(",")
         nearest = peer or UNKNOWN
-        for hop in reversed(hops[-_MAXIMUM_HOPS:]):
+        for hop in hops_of(forwarded_for):
             address = read_address(hop)
             if address is None:
                 # What stands further left can't be trusted either: the chain is broken here.
@@ -61,6 +60,12 @@ class ClientAddresses:
             if not self.is_trusted(address):
                 return address
         return nearest
+
+
+def hops_of(values: Iterable[bytes]) -> list[str]:
+    """Return the entries of all headers of one name from the last, as many as proxies can write."""
+    hops = b",".join(values).decode("latin-1").split(",")
+    return hops[: -_MAXIMUM_HOPS - 1 : -1]
 
 
 def read_address(text: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from stockade.core.exchange import SESSION_COOKIE, BrowserRequest, Exchange
+from stockade.web.forwarded import find_client
 from stockade.web.socket_tokens import SUBPROTOCOL, take_token
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _LONGEST_LENGTH: Final = 18
 _VERSIONS_OF_CONNECTIONS: Final = ("1.0", "1.1")
 # What decoders make of bytes that are no UTF-8.
 _REPLACED: Final = re.compile("[\ud800-\udfff\ufffd]")
+_SCHEMES: Final = {b"http": "http", b"https": "https"}
 # Identifiers that are made at once: one call to the system costs more than the rest of the request
 # identifier.
 _IDS_AT_ONCE: Final = 128
@@ -62,6 +64,7 @@ class RequestReader:
         self._max_url = settings.max_url
         self._addresses = addresses
         self._trusts_anybody = addresses.trusts_anybody
+        self._reads_elements = settings.proxy_header == "forwarded"
         self._ids = _ids
         self._hosts = hosts
 
@@ -138,10 +141,15 @@ class RequestReader:
         if peer is not None and not self._addresses.is_trusted(peer):
             return
         exchange.from_proxy = True
-        exchange.client = self._addresses.find(
-            peer, [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        )
-        exchange.scheme = _read_scheme(scope, headers)
+        if self._reads_elements:
+            values = [value for name, value in scope["headers"] if name == b"forwarded"]
+            exchange.client, scheme = find_client(self._addresses, peer, values)
+        else:
+            values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+            exchange.client = self._addresses.find(peer, values)
+            scheme = _SCHEMES.get(headers.get(b"x-forwarded-proto", b"").strip().lower())
+        if scheme is not None:
+            exchange.scheme = _for_type(scheme, scope)
         given = headers.get(b"x-request-id", b"")
         if len(given) <= self._max_request_id and _REQUEST_ID.fullmatch(given):
             exchange.request_id = given.decode("ascii")
@@ -200,13 +208,9 @@ def _read_length(
     return False
 
 
-def _read_scheme(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
-    scheme: str = scope.get("scheme", "http")
-    forwarded = headers.get(b"x-forwarded-proto", b"").strip().lower()
-    if forwarded in (b"http", b"https"):
-        secure = forwarded == b"https"
-        names = ("wss", "ws") if scope["type"] == "websocket" else ("https", "http")
-        return names[0] if secure else names[1]
+def _for_type(scheme: str, scope: Mapping[str, Any]) -> str:
+    if scope["type"] == "websocket":
+        return "wss" if scheme == "https" else "ws"
     return scheme
 
 

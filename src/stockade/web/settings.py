@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 # An API answers with data. Nothing of it is to be run, framed or used as a base, and no form may
 # send from it.
@@ -32,8 +39,10 @@ class WebSettings(BaseModel):
     Attributes:
         allowed_hosts: Host names that the server answers to; ``*.example.com`` means subdomains.
             Needed outside of the environments ``local`` and ``test``.
-        trusted_proxies: Networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are
-            believed.
+        trusted_proxies: Networks of proxies whose headers about the client are believed.
+        proxy_header: What these proxies append the client to: ``x-forwarded-for``, with
+            ``X-Forwarded-Proto`` beside it, or ``forwarded`` (RFC 7239). The other one is never
+            read, since proxies hand on what a client wrote into it.
         max_body_size: Most bytes of a request body where an endpoint does not say otherwise.
         content_security_policy: Policy of answers that have none of their own.
         hsts_max_age: Seconds for which browsers are told to use HTTPS alone; 0 sends no such
@@ -49,6 +58,7 @@ class WebSettings(BaseModel):
 
     allowed_hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    proxy_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     max_body_size: int = Field(default=1_048_576, ge=0)
     content_security_policy: str = Field(
         default=API_CONTENT_SECURITY_POLICY, min_length=1, max_length=4096
@@ -81,3 +91,13 @@ class WebSettings(BaseModel):
             )
             raise ValueError(message)
         return value
+
+    @model_validator(mode="after")
+    def _check_proxy_header(self) -> Self:  # noqa: N804 - pydantic calls it on the instance
+        if self.proxy_header != "x-forwarded-for" and not self.trusted_proxies:
+            message = (
+                "proxy_header is read from trusted proxies alone: name them in "
+                "STOCKADE_WEB__TRUSTED_PROXIES"
+            )
+            raise ValueError(message)
+        return self

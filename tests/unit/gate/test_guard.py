@@ -164,11 +164,13 @@ class _Away(MemoryAccountStore):
         raise StoreError("the database could not answer")
 
 
-def test_accounts_that_are_away_are_503_and_an_error_event() -> None:
+def test_accounts_that_are_away_are_503_and_an_error_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """When nobody can be looked up, nobody gets in, and the log has an error."""
     app, protected = FastAPI(), Protected()
     app.get("/x", dependencies=[Depends(current_principal)])(lambda: "ran")
-    protected.stockade._sign_in.accounts = _Away()
+    monkeypatch.setattr(protected.stockade._sign_in.accounts, "find_by_id", _Away().find_by_id)
 
     with serve(app, protected) as client:
         answer = client.get("/x", headers=protected.headers())

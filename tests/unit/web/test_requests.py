@@ -20,10 +20,13 @@ def read(
     *headers: tuple[bytes, bytes],
     peer: str | None = "203.0.113.9",
     host: bool = True,
+    proxy_header: str = "x-forwarded-for",
     **scope: Any,  # noqa: ANN401 - parts of a scope
 ) -> tuple[Exchange, str | None]:
     """Open the exchange of a request."""
-    settings = WebSettings.model_validate({"trusted_proxies": ["10.0.0.0/8"]})
+    settings = WebSettings.model_validate(
+        {"trusted_proxies": ["10.0.0.0/8"], "proxy_header": proxy_header}
+    )
     reader = RequestReader(
         settings,
         addresses=ClientAddresses(settings.trusted_proxies),
@@ -182,6 +185,38 @@ def test_the_client_comes_from_a_trusted_proxy_alone() -> None:
     assert read(peer=None)[0].client == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("header", "other"),
+    [
+        ("x-forwarded-for", (b"forwarded", b"for=192.0.2.66;proto=https")),
+        ("forwarded", (b"x-forwarded-for", b"192.0.2.66")),
+        ("forwarded", (b"x-forwarded-proto", b"https")),
+    ],
+    ids=str,
+)
+def test_only_one_header_names_the_client(header: str, other: tuple[bytes, bytes]) -> None:
+    """A proxy that appends to one of them hands on what a client wrote into the other."""
+    exchange, _ = read(other, peer="10.0.0.1", proxy_header=header)
+    assert (exchange.client, exchange.scheme) == ("10.0.0.1", "http")
+    name, value = (header.encode(), b"198.51.100.1")
+    if header == "forwarded":
+        value = b"for=" + value
+    exchange, _ = read(other, (name, value), peer="10.0.0.1", proxy_header=header)
+    assert (exchange.client, exchange.scheme) == ("198.51.100.1", "http")
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme"), [("http", "https"), ("websocket", "wss")], ids=["http", "websocket"]
+)
+def test_an_element_tells_the_scheme(kind: str, scheme: str) -> None:
+    """It is believed from a trusted proxy, in the words of the kind of request."""
+    element = (b"forwarded", b"for=198.51.100.1;proto=https")
+    plain = kind.replace("websocket", "ws")
+    scope: dict[str, Any] = {"type": kind, "scheme": plain, "proxy_header": "forwarded"}
+    assert read(element, peer="10.0.0.1", **scope)[0].scheme == scheme
+    assert read(element, **scope)[0].scheme == plain
+
+
 def test_the_only_authorization_is_handed_on() -> None:
     """Its value is taken as it is; it is for the authenticator to judge."""
     assert read((b"authorization", b"Bearer x"))[0].authorization == b"Bearer x"
@@ -195,6 +230,7 @@ HEADER = st.tuples(
             b"content-length",
             b"x-forwarded-for",
             b"x-forwarded-proto",
+            b"forwarded",
             b"x-request-id",
             b"cookie",
         ]
@@ -203,10 +239,16 @@ HEADER = st.tuples(
 )
 
 
-@given(st.lists(HEADER, max_size=6), st.sampled_from(["10.0.0.1", "203.0.113.9", None]))
-def test_any_headers_give_a_verdict(headers: list[tuple[bytes, bytes]], peer: str | None) -> None:
+@given(
+    st.lists(HEADER, max_size=6),
+    st.sampled_from(["10.0.0.1", "203.0.113.9", None]),
+    st.sampled_from(["forwarded", "x-forwarded-for"]),
+)
+def test_any_headers_give_a_verdict(
+    headers: list[tuple[bytes, bytes]], peer: str | None, proxy_header: str
+) -> None:
     """Whatever is sent, the request is accepted with single headers, or refused with a reason."""
-    exchange, reason = read(*headers, peer=peer, host=False)
+    exchange, reason = read(*headers, peer=peer, host=False, proxy_header=proxy_header)
     names = [name for name, _ in headers]
     if reason is None:
         assert names.count(b"host") == 1
