@@ -72,11 +72,11 @@ async def test_a_request_is_one_statement(store: SQLLimitStore) -> None:
     await store.acquire([ask()])
     seen: list[str] = []
     event.listen(
-        store._engine.sync_engine,
+        store._loops.get().engine.sync_engine,
         "before_cursor_execute",
         lambda _connection, _cursor, statement, *_: seen.append(statement),
     )
-    event.listen(store._engine.sync_engine, "begin", lambda _: seen.append("BEGIN"))
+    event.listen(store._loops.get().engine.sync_engine, "begin", lambda _: seen.append("BEGIN"))
     await store.acquire([ask(f"{{a}}{number}") for number in range(5)])
     await store.acquire([ask(f"{{a}}{each}", replace(RULE, strategy=each)) for each in Strategy])
     assert [statement.partition("(")[0] for statement in seen if statement != "BEGIN"] == [
@@ -94,7 +94,7 @@ async def test_requests_share_a_trip(url: str) -> None:
         nonlocal trips
         trips += 1
 
-    event.listen(store._engine.sync_engine, "before_cursor_execute", count)
+    event.listen(store._loops.get().engine.sync_engine, "before_cursor_execute", count)
     answers = await asyncio.gather(
         *(passes(store, ask(f"{{{number % 10}}}x")) for number in range(64))
     )
@@ -243,8 +243,8 @@ async def test_traffic_clears_what_it_leaves(store: SQLLimitStore, url: str) -> 
 
     for _ in range(8):
         await flood()
-        while store._sweeping is not None:
-            await asyncio.gather(store._sweeping)
+        while (sweeping := store._loops.get().sweeping) is not None:
+            await asyncio.gather(sweeping)
     ((rows,),) = query(url, "SELECT count(*) FROM stockade_limits")
     assert isinstance(rows, int)
     assert rows <= 1500

@@ -135,6 +135,7 @@ class Refusals:
         self._noted: dict[Outcome, Noted] = {}
         self._lock = Lock()
         self._writing: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
         self._healthy = True
 
     def note(self, keys: Iterable[str], outcome: Outcome) -> None:
@@ -153,6 +154,13 @@ class Refusals:
 
     async def write(self) -> None:
         """Write what was noted; where the store is away it is lost, and an event says so."""
+        # A task of its own: whoever asks and goes away takes nothing of it along.
+        task = asyncio.create_task(self._write())
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
+
+    async def _write(self) -> None:
         with self._lock:
             noted, self._noted = self._noted, {}
         for outcome, each in noted.items():
@@ -176,11 +184,14 @@ class Refusals:
 
     async def close(self) -> None:
         """Write what is left."""
+        here = asyncio.get_running_loop()
         writing, self._writing = self._writing, None
-        if writing is not None and writing.get_loop() is asyncio.get_running_loop():
+        if writing is not None and writing.get_loop() is here:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
         await self.write()
+        begun = [task for task in list(self._under_way) if task.get_loop() is here]
+        await asyncio.gather(*begun, return_exceptions=True)
 
     async def _write_later(self) -> None:
         try:

@@ -106,7 +106,7 @@ class Batcher:
         return await answer
 
     async def close(self) -> None:
-        """Give up what is under way, and refuse what comes until `reopen`."""
+        """Give up what is under way, and refuse what comes."""
         self._closed = True
         tasks = [batch.task for batch in self._under_way if batch.task is not None]
         for task in tasks:
@@ -116,10 +116,6 @@ class Batcher:
         for batch in (*waiting, *self._under_way):
             self._stop(batch)
             batch.fail(self._away, self._away(None))
-
-    def reopen(self) -> None:
-        """Take requests again."""
-        self._closed = False
 
     def _flush(self) -> None:
         self._flushing = False

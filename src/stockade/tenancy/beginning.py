@@ -108,13 +108,18 @@ def _psycopg_parts() -> tuple[Callable[[Any], bool], Callable[[PGconn, str], PQG
 
 @cache
 def _asyncpg() -> Way:
-    from asyncpg import Connection, PostgresError  # type: ignore[import-untyped]  # No types.
+    from asyncpg import (  # type: ignore[import-untyped]  # No types.
+        Connection,
+        InterfaceError,
+        PostgresError,
+    )
 
     async def begin_async(driver: Any, query: str) -> bool:
         try:
             await driver.execute(query)
-        except PostgresError:
-            if driver.is_in_transaction():
+        except (PostgresError, InterfaceError):
+            # What asyncpg itself refuses, such as a connection that is closed, was not sent.
+            if not driver.is_closed() and driver.is_in_transaction():
                 await driver.execute("ROLLBACK")
             return False
         return True

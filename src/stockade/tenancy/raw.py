@@ -8,6 +8,7 @@ threads, and not while a generator with the block in it is suspended.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 import sys
@@ -195,6 +196,15 @@ class RawRules:
             raise self._refusals.record(error, tenant_id=tenant_id)
 
 
+def _running() -> object:
+    """Return the task that is running, the event loop if a callback of it is, or None."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+    return asyncio.current_task(loop) or loop
+
+
 class RawBlocks:
     """The open blocks of one session."""
 
@@ -233,6 +243,7 @@ class RawBlock:
         self.session = session
         self._rules = rules
         self._frame: FrameType | None = None
+        self._runs: object = None
         self._used = ""
         self._statements = 0
         self._fingerprints: dict[str, None] = {}
@@ -251,6 +262,7 @@ class RawBlock:
             # An ExitStack opens it for the function that calls the stack.
             frame = frame.f_back
         self._frame = frame
+        self._runs = _running()
         if frame is not None:
             self._used = f"{frame.f_globals.get('__name__')}:{frame.f_lineno}"
         self.session.raw_blocks.add(self)
@@ -264,7 +276,7 @@ class RawBlock:
     ) -> None:
         """Close the block and record it, if it has let something through."""
         self.session.raw_blocks.remove(self)
-        self._frame = None
+        self._frame = self._runs = None
         self._report()
 
     def is_around(self) -> bool:
@@ -273,7 +285,8 @@ class RawBlock:
         A generator that is suspended, another task and another thread are not inside of the block.
         """
         opened = self._frame
-        if opened is None:
+        # A task may run above the frame of the function: in a loop that this has started.
+        if opened is None or _running() is not self._runs:
             return False
         context: Any = getcurrent()
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no public way.

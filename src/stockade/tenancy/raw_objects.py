@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select, Table, TextualSelect, event, inspect
 from sqlalchemy.orm import FromStatement, Session
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _COMPARED: Final = "stockade_compared"
+# What the rows of a statement that is about to run must show, by its execution context.
+_expected: Final[WeakKeyDictionary[object, tuple[frozenset[str], Refusals]]] = WeakKeyDictionary()
 
 
 def shown_columns(statement: Any, plans: Mapping[Table, TablePlan]) -> frozenset[str]:
@@ -80,22 +83,26 @@ def require_shown(
         names: Columns that it must have.
         refusals: Where the refusal is recorded.
     """
+    _expected[running] = (names, refusals)
+    if not event.contains(connection, "after_cursor_execute", _look):
+        event.listen(connection, "after_cursor_execute", _look)
 
-    def look(
-        _connection: Connection,
-        cursor: Any,
-        _statement: str,
-        _parameters: object,
-        context: object,
-        _executemany: bool,  # noqa: FBT001
-    ) -> None:
-        if context is running:
-            seen = {described[0] for described in cursor.description or ()}
-            if not names <= seen:
-                advice = f"select {', '.join(sorted(names))} as well"
-                raise refusals.record(_unverifiable(advice))
 
-    event.listen(connection, "after_cursor_execute", look, once=True)
+def _look(
+    _connection: Connection,
+    cursor: Any,
+    _statement: str,
+    _parameters: object,
+    context: object,
+    _executemany: bool,  # noqa: FBT001
+) -> None:
+    # Others may run on the connection before the one that is waited for.
+    expected = _expected.pop(context, None)
+    if expected is None:
+        return
+    names, refusals = expected
+    if not names <= {described[0] for described in cursor.description or ()}:
+        raise refusals.record(_unverifiable(f"select {', '.join(sorted(names))} as well"))
 
 
 def compare_objects(session: Any) -> None:

@@ -61,11 +61,14 @@ class TenantTransaction:
             mark = _MARKS[connection.dialect.paramstyle]
             marks = [mark(number) for number in range(1, len(values) + 1)]
             run_below(connection, statement.format(*marks), values)
-        except Exception:
+        except DBAPIError:
             raise
         except BaseException as error:
-            # Cut off in between, nobody knows whether the transaction has begun, or whose it is.
+            # Cut off in between, by a cancellation or a timeout of the driver's, nobody knows
+            # whether the transaction has begun, or whose it is.
             connection.invalidate(error)
+            if isinstance(error, connection.dialect.loaded_dbapi.Error):
+                raise _instance(connection, error) from error
             raise
 
 
@@ -88,8 +91,20 @@ def run_below(
     except dialect.loaded_dbapi.Error as error:
         if dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor):
             connection.invalidate(error)
-        raise DBAPIError.instance(
-            None, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
-        ) from error
+        raise _instance(connection, error) from error
     finally:
         cursor.close()
+
+
+def _instance(connection: Connection, error: Exception) -> BaseException:
+    """Return SQLAlchemy's error for one of the driver's."""
+    dialect = connection.dialect
+    return DBAPIError.instance(
+        None,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=connection.invalidated,
+        dialect=dialect,
+    )

@@ -251,3 +251,30 @@ async def test_a_flood_is_a_small_batch() -> None:
     whole = await setting.store.read_refusals(Outcome.REFUSED, HOUR, most=10**6)
     assert len(whole.keys) <= 2 * KEPT
     await setting.limiter.close()
+
+
+class Slow(MemoryRefusalStore):
+    """A store that takes its time."""
+
+    async def add_refusals(self, outcome: Outcome, times: Mapping[str, int], requests: int) -> None:
+        """Do it later."""
+        await asyncio.sleep(0.05)
+        await super().add_refusals(outcome, times, requests)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_one_who_goes_away_takes_nothing_along(reads: bool) -> None:
+    """What is being written is written, though the one who asked for it is cancelled."""
+    setting = Setting(Slow())
+    for outcome in Outcome:
+        setting.refusals.note([KEY], outcome)
+    asking = setting.refusals.read(Outcome.REFUSED, HOUR, most=1)
+    task: asyncio.Task[object] = asyncio.create_task(asking if reads else setting.refusals.write())
+    if not reads:
+        asking.close()
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await setting.refusals.close()
+    for outcome in Outcome:
+        assert await setting.store.read_refusals(outcome, HOUR, most=1) == Refused(1, [(KEY, 1)])

@@ -214,6 +214,3 @@ async def test_closing_answers_all() -> None:
     assert {type(each) for each in outcomes} == {StoreError}
     with pytest.raises(StoreError):
         await batcher.acquire(ask("late"))
-    batcher.reopen()
-    server.gate.set()
-    assert await batcher.acquire(ask("next")) == [WELL]

@@ -8,8 +8,10 @@ restart empties Redis.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self
 
 from sqlalchemy import Row, TextClause
@@ -24,6 +26,7 @@ from stockade.rate_limiting.models import LimitRequest, LimitState, Refund, Unit
 from stockade.rate_limiting.observation import Bucket
 from stockade.rate_limiting.windows import CODES, length_of, names_windows
 from stockade.storage.batching import Batcher, Outcome, read_states, read_window_states
+from stockade.storage.loops import PerLoop
 from stockade.storage.sql import limit_statements as statements
 from stockade.storage.sql.engines import make_limit_engine
 from stockade.storage.sql.refusals import SQLRefusalStore
@@ -37,23 +40,51 @@ _NOT_SERIALIZABLE: Final = "40001"
 _Rows = Sequence[Row[*tuple[Any, ...]]]
 
 
+@dataclass(slots=True)
+class Here:
+    """What a store has in one event loop.
+
+    Args:
+        engine: Its connections.
+        batcher: Where requests wait.
+        sweeping: What drops rows that are over, while it does.
+    """
+
+    engine: AsyncEngine
+    batcher: Batcher
+    sweeping: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Give up what is under way, and close all connections."""
+        await self.batcher.close()
+        if self.sweeping is not None:
+            self.sweeping.cancel()
+            await asyncio.gather(self.sweeping, return_exceptions=True)
+        await self.engine.dispose()
+
+
 class SQLLimitStore:
     """Buckets in PostgreSQL, shared by all processes.
 
+    Each event loop that asks has connections of its own, so that a store may serve several, in
+    several threads.
+
     Args:
-        engine: Engine that commits each statement by itself; it is closed with the store.
+        opener: Makes an engine that commits each statement by itself; it is closed with the store.
         timeout: Seconds for an answer.
-        trips: Statements under way at most.
+        trips: Statements under way at most, in each event loop.
     """
 
-    def __init__(self, engine: AsyncEngine, *, timeout: float = 0.05, trips: int = 4) -> None:
-        self._engine = engine
+    def __init__(
+        self, opener: Callable[[], AsyncEngine], *, timeout: float = 0.05, trips: int = 4
+    ) -> None:
+        self._opener = opener
         self._timeout = timeout
-        self._batcher = Batcher(self._run, away=_away, trips=trips)
+        self._trips = trips
+        self._loops = PerLoop(self._open)
         self._since_sweep = 0
         self._sweep_after = ""
         self._stricter = False  # Whether transactions of this database are, by default.
-        self._sweeping: asyncio.Task[None] | None = None
         self._refusals = SQLRefusalStore(self._fetch)
 
     @classmethod
@@ -70,7 +101,12 @@ class SQLLimitStore:
                 installed.
         """
         # Trips are bounded here; the rest is room for places, clearing and checks of health.
-        return cls(make_limit_engine(url, connections=trips + 6), timeout=timeout, trips=trips)
+        opener = partial(make_limit_engine, url, connections=trips + 6)
+        opener()
+        return cls(opener, timeout=timeout, trips=trips)
+
+    def _open(self) -> Here:
+        return Here(self._opener(), Batcher(self._run, away=_away, trips=self._trips))
 
     @property
     def strategies(self) -> frozenset[Strategy]:
@@ -88,7 +124,7 @@ class SQLLimitStore:
         Raises:
             StoreError: The server could not answer.
         """
-        return await self._batcher.acquire(requests)
+        return await self._loops.get().batcher.acquire(requests)
 
     async def give_back(self, refunds: Sequence[Refund | UnitRefund]) -> None:
         """Give back what should not have been taken.
@@ -199,12 +235,12 @@ class SQLLimitStore:
 
     async def close(self) -> None:
         """Give up what is under way and close all connections; a later request opens new ones."""
-        await self._batcher.close()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
-        await self._engine.dispose()
-        self._batcher.reopen()
+        here = asyncio.get_running_loop()
+        for loop, thing in self._loops.forget().items():
+            if loop is here:
+                await thing.close()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(thing.close(), loop)
 
     async def sweep(self) -> None:
         """Drop buckets and places that are over, among the next thousand in line.
@@ -226,19 +262,20 @@ class SQLLimitStore:
         else:
             reply = await self._execute(statements.TAKE, _pack(batch))
         self._since_sweep += len(batch)
-        if self._since_sweep >= _REQUESTS_A_SWEEP and self._sweeping is None:
+        here = self._loops.get()
+        if self._since_sweep >= _REQUESTS_A_SWEEP and here.sweeping is None:
             self._since_sweep = 0
-            self._sweeping = asyncio.create_task(self._sweep_quietly())
+            here.sweeping = asyncio.create_task(self._sweep_quietly(here))
         return (read_window_states if windows else read_states)(reply, batch)
 
-    async def _sweep_quietly(self) -> None:
+    async def _sweep_quietly(self, here: Here) -> None:
         try:
             await self.sweep()
         except StoreError:
             # Whoever asks next hears that the server is away; the clearing waits for its turn.
             return
         finally:
-            self._sweeping = None
+            here.sweeping = None
 
     async def _execute(self, statement: TextClause, values: dict[str, Any]) -> object:
         """Return the one value of a statement that answers in time, or None."""
@@ -263,7 +300,7 @@ class SQLLimitStore:
             return await self._ask(statement, values, stricter=True)
 
     async def _ask(self, statement: TextClause, values: dict[str, Any], *, stricter: bool) -> _Rows:
-        async with self._engine.connect() as connection:
+        async with self._loops.get().engine.connect() as connection:
             if stricter:
                 await connection.execution_options(isolation_level="READ COMMITTED")
             result = await connection.execute(statement, values)
