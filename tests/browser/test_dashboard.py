@@ -85,7 +85,9 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A running application over TLS."""
     port = free_port()
-    site = make_site(web={"allowed_hosts": [HOST]})
+    # Each test signs in, from one address and within a minute.
+    limits = {"enabled": True, "ban_after": 50, "login": "1000/minute"}
+    site = make_site(web={"allowed_hosts": [HOST]}, rate_limiting=limits)
     certificate = write_certificate(tmp_path_factory.mktemp("tls"))
     with serve(site.app, port, lifespan="on", certificate=certificate):
         yield Served(f"https://{HOST}:{port}", site)
