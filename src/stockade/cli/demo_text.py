@@ -9,6 +9,7 @@ Stockade demo: a notes backend for two companies, every layer on.
 
   Address   {origin}
   API docs  {origin}/docs   {docs}
+  Dashboard {origin}/stockade   for super-admin@example.com
   Storage   {database}, limits in {limits}{row_security}
 
 Logins{remark}:
